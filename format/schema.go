@@ -1,0 +1,50 @@
+package format
+
+// Type is the type of a value. On disk: never renumber, never reuse.
+type Type uint8
+
+// Types and their encodings. Integers are fixed-width little-endian, so that
+// encoded length depends on the type alone; strings, byte slices, JSON,
+// protobuf and raw bytes carry a canonical varint length in front.
+const (
+	TypeBool     Type = 1 // one byte, 0 or 1
+	TypeInt8     Type = 2
+	TypeInt16    Type = 3
+	TypeInt32    Type = 4
+	TypeInt64    Type = 5
+	TypeUint8    Type = 6
+	TypeUint16   Type = 7
+	TypeUint32   Type = 8
+	TypeUint64   Type = 9
+	TypeFloat32  Type = 10 // IEEE 754 bits
+	TypeFloat64  Type = 11
+	TypeString   Type = 12 // UTF-8
+	TypeBytes    Type = 13
+	TypeTime     Type = 14 // UTC, int64 nanoseconds since 1970
+	TypeStruct   Type = 15 // the fields one after the other
+	TypeArray    Type = 16 // Len elements
+	TypeSlice    Type = 17 // varint count, elements
+	TypeMap      Type = 18 // varint count, then key and value, ascending by encoded key
+	TypeOptional Type = 19 // byte 0, or byte 1 and the element (a Go pointer)
+	TypeJSON     Type = 20
+	TypeProtobuf Type = 21 // Name is the full message name
+	TypeRaw      Type = 22
+	TypeDuration Type = 23 // int64 nanoseconds
+)
+
+// Schema describes how a key, a namespace or a value is encoded, so that tools
+// print it without the job's code. Schemas are values: do not change one that
+// others may hold.
+type Schema struct {
+	Type   Type
+	Name   string    // of a struct or a protobuf message; does not count as a difference
+	Len    uint32    // of an array
+	Fields []Field   // of a struct
+	Elems  []*Schema // of array, slice, optional: one; of a map: key, value
+}
+
+// Field is a field of a struct.
+type Field struct {
+	Name   string
+	Schema *Schema
+}
