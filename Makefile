@@ -1,0 +1,24 @@
+# The tests, the demonstration and the figures of Tidemark: "make" alone lists the targets.
+GO ?= go
+FUZZTIME ?= 30s
+export FUZZTIME
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+demo: ## checkpoint a job on real flights, kill it, restore it, prove the output exact (under 3 minutes)
+	$(GO) run ./internal/demo
+demo-full: ## the same on 3,000,000 flights; needs npm to fetch them
+	$(GO) run ./internal/demo -full
+test: ## everything that must hold before a change lands: build, cross, race, tests, lint (18 minutes on 2 cores)
+	$(GO) run ./internal/testrun test
+bench: ## measure speed and compare it with the goals
+	$(GO) run ./internal/bench
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	$(GO) run ./internal/testrun fuzz
+long: ## the long tests (80 minutes); adds their figures to testdata/RESULTS.md
+	$(GO) run ./internal/testrun long
+lint: ## import rule, formatting, vet, staticcheck, size figures
+	$(GO) test -count=1 -v ./internal/lint
+cross: ## vet for six platforms, tests of the format on a 32-bit one
+	$(GO) run ./internal/testrun cross
+.PHONY: help demo demo-full test bench fuzz long lint cross
