@@ -22,7 +22,7 @@ type target struct{ pkg, name string }
 // fuzzTargets finds the fuzz functions of the module in its source, which takes
 // no compiling.
 func fuzzTargets(ctx context.Context) ([]target, error) {
-	list, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles", "./...").Output()
+	list, err := exec.CommandContext(ctx, "go", "list", "-e", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles", "./...").Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w", err)
 	}

@@ -26,9 +26,6 @@ type output struct {
 	closing []string // lines to print last: the verdict of each package
 }
 
-// testBudget is what all parts of "make test" may take together, in seconds.
-const testBudget = 18 * 60
-
 // bit32 are the packages whose tests also run where int has 32 bits.
 var bit32 = []string{"./format/...", "./keygroup/...", "./reader/...", "./writer/...", "./rescale/..."}
 

@@ -1,0 +1,49 @@
+package lint
+
+import (
+	"bytes"
+	"go/format"
+	"os/exec"
+	"testing"
+
+	"github.com/tidemark-io/tidemark/internal/testkit"
+)
+
+func TestFormatted(t *testing.T) {
+	for _, s := range mustSources(t) {
+		want, err := format.Source(s.text)
+		if err != nil {
+			t.Errorf("%s: %v", s.path, err)
+		} else if !bytes.Equal(want, s.text) {
+			t.Errorf("%s is not formatted; run: gofmt -w %s", s.path, s.path)
+		}
+	}
+}
+
+func TestVet(t *testing.T) {
+	runTool(t, "go", "vet", "./...")
+}
+
+func TestStaticcheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the whole run of the tests does it")
+	}
+	probe := exec.Command("go", "tool", "-modfile=tools/go.mod", "staticcheck", "-version")
+	probe.Dir = root
+	out, err := probe.CombinedOutput()
+	if err != nil {
+		t.Logf("%s", out)
+	}
+	testkit.Require(t, "staticcheck, as pinned in tools/go.mod", err == nil)
+	runTool(t, "go", "tool", "-modfile=tools/go.mod", "staticcheck", "./...")
+	t.Logf("RESULT TestStaticcheck version=%q", bytes.TrimSpace(out))
+}
+
+func runTool(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %v\n%s", args, err, out)
+	}
+}
