@@ -1,9 +1,6 @@
 package rescale
 
-import (
-	"github.com/tidemark-io/tidemark/checkpoint"
-	"github.com/tidemark-io/tidemark/keygroup"
-)
+import "github.com/tidemark-io/tidemark/checkpoint"
 
 // Mapper is a rule that tells which old subtasks' channel state a new subtask
 // receives.
@@ -77,24 +74,17 @@ func Plan(m Mapper, old, next Layout) Mapping {
 			plan[i] = upTo(o)
 		}
 	case Range:
-		return RangeMapping(old.Intervals(), next.Intervals())
+		parts := Keyed(old, next)
+		if parts == nil {
+			return nil
+		}
+		for i, list := range parts {
+			for _, part := range list {
+				plan[i] = append(plan[i], part.Old)
+			}
+		}
 	default:
 		return nil
-	}
-	return plan
-}
-
-// RangeMapping maps by overlap: a new subtask takes from every old one whose
-// interval holds one of its hashes.
-func RangeMapping(old, next []keygroup.Interval) Mapping {
-	if len(old) == 0 || len(next) == 0 {
-		return nil
-	}
-	plan := make(Mapping, len(next))
-	for i, wanted := range next {
-		for _, part := range Sources(wanted, old) {
-			plan[i] = append(plan[i], part.Old)
-		}
 	}
 	return plan
 }

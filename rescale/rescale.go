@@ -75,13 +75,17 @@ type Part struct {
 // ascending by hash. The parts of all new subtasks together are the whole hash
 // space once.
 func Keyed(old, next Layout) [][]Part {
-	from := old.Intervals()
-	if from == nil || !next.Valid() {
+	if !old.Valid() || !next.Valid() {
 		return nil
 	}
 	plan := make([][]Part, next.Parallelism)
 	for i := range plan {
-		plan[i] = Sources(next.Interval(i), from)
+		wanted := next.Interval(i)
+		first := keygroup.OwnerOfHash(keygroup.Hash(wanted.Lo), old.Groups, old.Parallelism)
+		last := keygroup.OwnerOfHash(keygroup.Hash(wanted.Hi-1), old.Groups, old.Parallelism)
+		for o := first; o <= last; o++ {
+			plan[i] = append(plan[i], Part{Old: o, Interval: wanted.Intersect(old.Interval(o))})
+		}
 	}
 	return plan
 }
