@@ -54,7 +54,7 @@ type boolCodec struct{}
 func (boolCodec) Append(dst []byte, v bool) []byte { return append(dst, boolByte(v)) }
 func (boolCodec) Schema() *format.Schema           { return &boolSchema }
 func (boolCodec) Decode(src []byte) (bool, int, error) {
-	b, err := flag("bool", src, 0)
+	b, err := marker("bool", src, 0)
 	if err != nil {
 		return false, 0, err
 	}

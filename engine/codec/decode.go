@@ -63,7 +63,7 @@ func (o *op) decode(src []byte, pos int, at unsafe.Pointer) (int, error) {
 	left := len(src) - pos
 	switch o.code {
 	case opBool:
-		b, err := flag(o.path, src, pos)
+		b, err := marker(o.path, src, pos)
 		*(*bool)(at) = b
 		return pos + 1, err
 	case opFixed2:
@@ -144,7 +144,7 @@ func (o *op) decodeNested(src []byte, pos int, at unsafe.Pointer) (int, error) {
 	case opMap:
 		return o.decodeMap(src, pos, at)
 	default: // opOptional
-		present, err := flag(o.path, src, pos)
+		present, err := marker(o.path, src, pos)
 		if err != nil || !present {
 			return pos + 1, err
 		}
@@ -193,8 +193,8 @@ func (o *op) count(src []byte, pos, least int) (n, next int, err error) {
 	return int(v), next, nil
 }
 
-// flag reads a byte that is 0 or 1.
-func flag(path string, src []byte, pos int) (bool, error) {
+// marker reads a byte that is 0 or 1.
+func marker(path string, src []byte, pos int) (bool, error) {
 	if pos >= len(src) {
 		return false, short(path, pos, 1, 0)
 	}
