@@ -115,3 +115,13 @@ func (c *flatCodec[T]) Decode(src []byte) (v T, n int, err error) {
 }
 
 func (c *flatCodec[T]) Schema() *format.Schema { return c.schema }
+
+// MustOf is [Of] for types known to be supported; it panics with the error of
+// Of, so call it only to initialise package variables.
+func MustOf[T any]() Codec[T] {
+	c, err := Of[T]()
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
