@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Unwrapper is implemented by stores that wrap another one.
 type Unwrapper interface {
@@ -46,4 +49,13 @@ type Locker interface {
 // fallback is to read the object.
 type Checksummer interface {
 	Checksum(ctx context.Context, name string) (crc32c uint32, err error)
+}
+
+// Sweeper removes what uploads left that were never ended, because their
+// process died. The fallback is to do nothing: stores without this ability
+// leave nothing, or expire it themselves.
+type Sweeper interface {
+	// Sweep removes leftovers last written to more than olderThan ago and
+	// returns how many. Uploads of this process are spared whatever their age.
+	Sweep(ctx context.Context, olderThan time.Duration) (removed int, err error)
 }

@@ -19,6 +19,13 @@ var (
 	ErrPermission = errors.New("permission denied")
 	// ErrUnsupported: the store lacks the ability.
 	ErrUnsupported = errors.New("not supported by this store")
+	// ErrLocked: another process holds the store's root.
+	ErrLocked = errors.New("locked")
+	// ErrNotObject: what stands under the name is a link, a pipe, a device or
+	// the like, which this package neither reads nor removes.
+	ErrNotObject = errors.New("not a regular file")
+	// ErrTooLarge: the object is larger than the caller's limit.
+	ErrTooLarge = errors.New("object is too large")
 )
 
 // Error is the error of every store operation.
