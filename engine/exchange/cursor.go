@@ -1,0 +1,134 @@
+package exchange
+
+import "encoding/binary"
+
+// Cursor takes the frames of one channel out of its buffers, in order. A
+// frame that lies within one buffer is returned where it lies, without a
+// copy; one that spans buffers is joined in memory of the cursor. The
+// receiver may stop after any frame and go on later.
+//
+// The zero Cursor is ready, with the default limit. A cursor belongs to one
+// goroutine.
+type Cursor struct {
+	data []byte // the current buffer
+	pos  int    // of the next unread byte in it
+
+	partial []byte // the begin of a frame that earlier buffers left open
+	joined  bool   // partial was returned as a frame; drop it at the next call
+	limit   int
+	read    int64 // bytes of the buffers before the current one
+	err     error
+}
+
+// NewCursor returns a cursor that refuses to join frames of more than limit
+// bytes; 0 means the limit of DefaultConfig.
+func NewCursor(limit int) *Cursor { return &Cursor{limit: limit} }
+
+// Feed gives the cursor the channel's next buffer, which must not change
+// until Next has returned false. Feed it when Next has returned false for the
+// one before; otherwise what is unread of that is copied in front of data.
+func (c *Cursor) Feed(data []byte) {
+	c.drop()
+	if rest := c.data[c.pos:]; len(rest) > 0 && c.err == nil {
+		data = append(append(make([]byte, 0, len(rest)+len(data)), rest...), data...)
+	}
+	c.read += int64(c.pos)
+	c.data, c.pos = data, 0
+}
+
+// Next returns the next frame, or false at the end of the current buffer or
+// after an error. The payload is valid until the next call of Next or Feed,
+// and no longer than the buffer.
+func (c *Cursor) Next() (f Frame, ok bool) {
+	rest := c.data[c.pos:]
+	if len(rest) >= lengthSize+1 && len(c.partial) == 0 && c.err == nil {
+		n := binary.LittleEndian.Uint32(rest)
+		if uint64(n) <= uint64(len(rest)-lengthSize) {
+			body := rest[lengthSize : lengthSize+int(n)]
+			if f, ok = parseBody(body); ok {
+				c.pos += lengthSize + int(n)
+				return f, true
+			}
+		}
+	}
+	return c.slow()
+}
+
+// slow handles the ends of buffers, frames that span them, and errors.
+func (c *Cursor) slow() (f Frame, ok bool) {
+	if c.err != nil {
+		return f, false
+	}
+	if c.joined {
+		c.drop()
+		return c.Next()
+	}
+	start := c.read + int64(c.pos) - int64(len(c.partial))
+	if !c.fill(lengthSize) {
+		return f, false
+	}
+	n := binary.LittleEndian.Uint32(c.partial)
+	if uint64(n) > uint64(c.maxFrame()) {
+		c.err = &FrameError{Offset: start, Length: n, Err: ErrFrameLimit}
+		return f, false
+	}
+	if !c.fill(lengthSize + int(n)) {
+		return f, false
+	}
+	f, ok = parseBody(c.partial[lengthSize:])
+	if !ok {
+		c.err = &FrameError{Offset: start, Length: n, Err: ErrFrame}
+		if n > 0 {
+			c.err.(*FrameError).Tag = c.partial[lengthSize]
+		}
+		return Frame{}, false
+	}
+	c.joined = true
+	return f, true
+}
+
+// fill moves bytes of the current buffer to partial until it has n, and
+// reports whether it has. The slice grows with the bytes that arrive, never
+// by a length that was only announced.
+func (c *Cursor) fill(n int) bool {
+	if take := min(n-len(c.partial), len(c.data)-c.pos); take > 0 {
+		c.partial = append(c.partial, c.data[c.pos:c.pos+take]...)
+		c.pos += take
+	}
+	return len(c.partial) >= n
+}
+
+// drop forgets a joined frame that was returned.
+func (c *Cursor) drop() {
+	if !c.joined {
+		return
+	}
+	c.joined = false
+	if cap(c.partial) > maxScratch {
+		c.partial = nil
+	}
+	c.partial = c.partial[:0]
+}
+
+func (c *Cursor) maxFrame() int {
+	if c.limit > 0 {
+		return c.limit
+	}
+	return DefaultConfig().MaxFrame
+}
+
+// Err returns the error that made Next stop for good, nil if none: a
+// *FrameError.
+func (c *Cursor) Err() error { return c.err }
+
+// Partial returns the bytes of the frame that earlier buffers left open. They
+// are valid until the next call of Next or Feed.
+func (c *Cursor) Partial() []byte {
+	if c.joined {
+		return nil
+	}
+	return c.partial
+}
+
+// Rest returns the bytes of the current buffer that were not read yet.
+func (c *Cursor) Rest() []byte { return c.data[c.pos:] }

@@ -1,0 +1,203 @@
+package exchange
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Gate is the receiving end of an edge at one subtask. Its channels are
+// numbered from 0, one per sender. All methods except Queued and Ready belong
+// to the receiver's goroutine; senders enter through their partitions.
+type Gate struct {
+	wake func()
+
+	mu     sync.Mutex
+	queues []queue
+	// ready lists channels that have something to deliver, in the order of
+	// their turns, as a ring of len(queues); urgent those with priority.
+	ready  []int
+	head   int
+	n      int
+	urgent []int
+	bufs   int
+	bytes  int64
+	closed bool
+
+	count atomic.Int32 // n + len(urgent), to be read without the lock
+}
+
+// NewGate makes a gate of the given number of channels. wake is called,
+// without a lock held, by any goroutine, when the gate has something to
+// deliver after it had nothing, and when an element with priority arrives.
+// nil is allowed.
+func NewGate(channels int, wake func()) *Gate {
+	if wake == nil {
+		wake = func() {}
+	}
+	return &Gate{
+		wake:   wake,
+		queues: make([]queue, max(channels, 0)),
+		ready:  make([]int, max(channels, 1)),
+	}
+}
+
+// Channels returns the number of channels.
+func (g *Gate) Channels() int { return len(g.queues) }
+
+// Ready reports, without a lock, whether Poll has something to deliver.
+func (g *Gate) Ready() bool { return g.count.Load() > 0 }
+
+// Queued returns the buffers and bytes that wait in the gate's queues,
+// blocked channels included.
+func (g *Gate) Queued() (buffers int, bytes int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.bufs, g.bytes
+}
+
+// Poll takes the next element: of a channel with priority if there is one,
+// else of the channel whose turn it is. A buffer belongs to the receiver
+// until Recycle. Behind an event that blocks, the channel delivers nothing
+// until Resume.
+func (g *Gate) Poll() (el Element, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.urgent) > 0 {
+		ch := g.urgent[0]
+		g.urgent = append(g.urgent[:0], g.urgent[1:]...)
+		g.count.Add(-1)
+		return g.take(ch), true
+	}
+	for g.n > 0 {
+		ch := g.ready[g.head]
+		g.head++
+		if g.head == len(g.ready) {
+			g.head = 0
+		}
+		g.n--
+		g.count.Add(-1)
+		q := &g.queues[ch]
+		q.listed = false
+		if q.blocked {
+			continue // by an element with priority, since it was listed
+		}
+		el := g.take(ch)
+		g.list(ch, q)
+		return el, true
+	}
+	return Element{}, false
+}
+
+// take removes the first element of a channel that has one.
+func (g *Gate) take(ch int) Element {
+	q := &g.queues[ch]
+	e := q.pop()
+	if e.buf != nil {
+		g.bufs--
+		g.bytes -= int64(len(e.buf.data))
+	} else if e.ev.Blocks() {
+		q.blocked = true
+	}
+	return Element{Channel: ch, Buffer: e.buf, Event: e.ev}
+}
+
+// list gives a channel a turn if it has something to deliver and has none.
+// Elements with priority are not counted: they have a list of their own.
+func (g *Gate) list(ch int, q *queue) {
+	if q.listed || q.blocked || q.n == q.prio {
+		return
+	}
+	q.listed = true
+	i := g.head + g.n
+	if i >= len(g.ready) {
+		i -= len(g.ready)
+	}
+	g.ready[i] = ch
+	g.n++
+	g.count.Add(1)
+}
+
+// Resume lets a channel that delivered a blocking event go on. On a channel
+// that is not blocked, or not there, it does nothing.
+func (g *Gate) Resume(channel int) {
+	if channel < 0 || channel >= len(g.queues) {
+		return
+	}
+	g.mu.Lock()
+	q := &g.queues[channel]
+	q.blocked = false
+	before := g.count.Load()
+	g.list(channel, q)
+	wake := before == 0 && g.count.Load() > 0
+	g.mu.Unlock()
+	if wake {
+		g.wake()
+	}
+}
+
+// Blocked reports whether a channel stands still.
+func (g *Gate) Blocked(channel int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return channel >= 0 && channel < len(g.queues) && g.queues[channel].blocked
+}
+
+// Recycle ends the receiver's use of a buffer that Poll delivered: its sender
+// gets the credit back, and the memory is used again unless somebody retained
+// the buffer. Call it once per buffer; it may be called after Close.
+func (g *Gate) Recycle(b *Buffer) { b.owner.giveBack(b) }
+
+// Close drops what is queued, and whatever is pushed later, giving the
+// credits back.
+func (g *Gate) Close() {
+	g.mu.Lock()
+	g.closed = true
+	var drop []*Buffer
+	for i := range g.queues {
+		q := &g.queues[i]
+		for q.n > 0 {
+			if e := q.pop(); e.buf != nil {
+				drop = append(drop, e.buf)
+			}
+		}
+		q.prio = 0
+	}
+	g.n, g.urgent, g.bufs, g.bytes = 0, nil, 0, 0
+	g.count.Store(0)
+	g.mu.Unlock()
+	for _, b := range drop {
+		b.owner.giveBack(b)
+	}
+}
+
+// push adds an element to a channel's queue, for its sender.
+func (g *Gate) push(ch int, e element) {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		if e.buf != nil {
+			e.buf.owner.giveBack(e.buf)
+		}
+		return
+	}
+	q := &g.queues[ch]
+	before := g.count.Load()
+	urgent := e.ev != nil && e.ev.Priority()
+	if urgent {
+		q.pushPriority(e)
+		g.urgent = append(g.urgent, ch)
+		g.count.Add(1)
+	} else {
+		q.push(e)
+		if e.buf != nil {
+			g.bufs++
+			g.bytes += int64(len(e.buf.data))
+		}
+		g.list(ch, q)
+	}
+	wake := urgent || before == 0 && g.count.Load() > 0
+	g.mu.Unlock()
+	if wake {
+		g.wake()
+	}
+}
