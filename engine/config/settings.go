@@ -1,0 +1,84 @@
+package config
+
+import "time"
+
+// Settings is the configuration of a run, parsed, checked and complete.
+type Settings struct {
+	Job         Job
+	Checkpoints Checkpoints
+	Restore     Restore
+	Restart     Restart
+	Network     Network
+	Spill       Spill
+}
+
+// Job is what concerns the whole graph.
+type Job struct {
+	Name              string
+	Parallelism       int           // of operators that name none
+	KeyGroups         int           // maximum parallelism of keyed operators; 0 lets the engine choose
+	Chaining          bool          // run neighbours in one task where possible
+	WatermarkInterval time.Duration // between periodic watermarks
+	Input             string        // path the catalogue's job reads, "" for its default
+	SinkDir           string        // path the catalogue's job writes to
+	Rate              float64       // records per second over all sources; 0 is no limit
+}
+
+// Retention says what becomes of checkpoints when the job has ended.
+type Retention string
+
+// Retentions, by Flink's names.
+const (
+	DeleteOnCancellation Retention = "DELETE_ON_CANCELLATION" // kept after a failure, deleted after an ordered stop
+	RetainOnCancellation Retention = "RETAIN_ON_CANCELLATION" // always kept
+	NoRetention          Retention = "NO_EXTERNALIZED_CHECKPOINTS"
+)
+
+// Checkpoints is when and where checkpoints are made.
+type Checkpoints struct {
+	Dir               string        // root, a path; "" is no checkpoints
+	Interval          time.Duration // 0 is none by themselves
+	Timeout           time.Duration
+	MinPause          time.Duration // between the end of one and the start of the next
+	MaxConcurrent     int
+	TolerableFailures int // in a row; one more fails the job
+	NumRetained       int
+	Retention         Retention
+	AfterTasksFinish  bool   // go on when some tasks have ended, and take a final one
+	Compression       string // none, s2 or zstd
+	StoreFaults       string // fault expression of the store, for tests; "" is none
+}
+
+// Restore is where a run starts from.
+type Restore struct {
+	From             string // path, or "latest"; "" starts afresh
+	AllowNonRestored bool   // leave state without a counterpart in the job behind
+	Fallback         bool   // go back to an older checkpoint if the newest is damaged
+	RollbackOutput   bool   // withdraw output that is newer than what is restored
+}
+
+// Restart is what follows a failure of the job.
+type Restart struct {
+	Strategy string // "none" or "fixed-delay"
+	Attempts int
+	Delay    time.Duration
+}
+
+// Network is the buffers between tasks.
+type Network struct {
+	SegmentSize       int64 // bytes of a buffer
+	BuffersPerChannel int
+	FloatingPerGate   int
+	MaxPerChannel     int
+	OverdraftPerGate  int
+	BufferTimeout     time.Duration // after which a partial buffer is sent; 0 is after each record
+	BufferTimeoutOff  bool          // send buffers only when full
+	Exchange          string        // "local" or "credit"
+}
+
+// Spill is where output goes that does not fit the buffers in the middle of a
+// record.
+type Spill struct {
+	Memory int64 // bytes for each task
+	Disk   int64 // bytes for each task, beyond Memory
+}
