@@ -1,0 +1,148 @@
+package format
+
+// check applies every rule for a manifest, also those that need several tables.
+// A lazy reader applies the rules of one table at a time; this is for the
+// writer and for a reader of the whole.
+func (m *Manifest) check() error {
+	n := m.counts()
+	if err := m.Summary.check(); err != nil {
+		return err
+	}
+	if err := m.checkOperators(n); err != nil {
+		return err
+	}
+	if err := m.checkStates(n); err != nil {
+		return err
+	}
+	var edges, objects, settings uniqueness
+	for i := range m.Edges {
+		if err := first(m.Edges[i].check(n), edges.add("edge", m.Edges[i].ID)); err != nil {
+			return err
+		}
+	}
+	for i := range m.Objects {
+		if err := first(m.Objects[i].check(m.Summary.Path), objects.add("object", m.Objects[i].Name)); err != nil {
+			return err
+		}
+	}
+	for i := range m.Settings {
+		if err := first(m.Settings[i].check(), settings.add("setting", m.Settings[i].Key)); err != nil {
+			return err
+		}
+	}
+	for i := range m.Losses {
+		if err := m.Losses[i].check(); err != nil {
+			return err
+		}
+	}
+	return m.checkSlices(n)
+}
+
+// uniqueness finds names that occur twice.
+type uniqueness map[string]bool
+
+// add notes a name.
+func (u *uniqueness) add(what, name string) error {
+	if (*u)[name] {
+		return invalid("two of the %ss are called %q", what, name)
+	}
+	if *u == nil {
+		*u = make(uniqueness)
+	}
+	(*u)[name] = true
+	return nil
+}
+
+// checkOperators checks the operators and that no uid occurs twice.
+func (m *Manifest) checkOperators(n counts) error {
+	var uids uniqueness
+	for i := range m.Operators {
+		if err := first(m.Operators[i].check(n), uids.add("operator", m.Operators[i].UID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stateKey identifies a state of an operator.
+type stateKey struct {
+	operator int
+	kind     Kind
+	edge     int
+	name     string
+}
+
+// checkStates checks the states, that none occurs twice, and that their edges
+// and operators fit.
+func (m *Manifest) checkStates(n counts) error {
+	seen := make(map[stateKey]bool, len(m.States))
+	for i := range m.States {
+		s := &m.States[i]
+		if err := s.check(n); err != nil {
+			return err
+		}
+		key := stateKey{s.Operator, s.Kind, s.Edge, s.Name}
+		if seen[key] {
+			return invalid("operator %q has two %v states %q", m.Operators[s.Operator].UID, s.Kind, s.Name)
+		}
+		seen[key] = true
+		if s.Kind.ByHash() && m.Operators[s.Operator].KeyGroups == 0 {
+			return invalid("%v state %q of the operator %q, which has no key groups",
+				s.Kind, s.Name, m.Operators[s.Operator].UID)
+		}
+		if s.Edge == None {
+			continue
+		}
+		end := m.Edges[s.Edge].To
+		if s.Kind == KindOutputChannel {
+			end = m.Edges[s.Edge].From
+		}
+		if end != s.Operator {
+			return invalid("%v state of the operator %q on the edge %q, which does not end there",
+				s.Kind, m.Operators[s.Operator].UID, m.Edges[s.Edge].ID)
+		}
+	}
+	return nil
+}
+
+// checkSlices checks the slices, their order, that they lie within their
+// objects, and the totals.
+func (m *Manifest) checkSlices(n counts) error {
+	var prev *Slice
+	for i := range m.Slices {
+		s := &m.Slices[i]
+		if err := s.checkRow(n); err != nil {
+			return err
+		}
+		if prev != nil && prev.State > s.State {
+			return invalid("slice of state %d behind one of state %d", s.State, prev.State)
+		}
+		if prev != nil && prev.State != s.State {
+			prev = nil
+		}
+		if err := s.checkBehind(prev, m.States[s.State].Kind); err != nil {
+			return err
+		}
+		if object := &m.Objects[s.Object]; s.Ref().End() > object.Length-FooterSize {
+			return invalid("slice with its index at %d in %q, which has %d bytes", s.Offset, object.Name, object.Length)
+		}
+		prev = s
+	}
+	return m.checkTotals()
+}
+
+// checkTotals compares the stored sums with the rows.
+func (m *Manifest) checkTotals() error {
+	sums := Manifest{Summary: m.Summary, Operators: m.Operators, Slices: m.Slices, Edges: m.Edges}
+	sums.States = append([]State(nil), m.States...)
+	sums.total()
+	if sums.Summary != m.Summary {
+		return invalid("the totals of the summary are not the sums of the tables")
+	}
+	for i := range m.States {
+		if sums.States[i] != m.States[i] {
+			return invalid("the totals of state %d are not the sums of its slices", i)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package format
+
+import (
+	"io"
+	"iter"
+)
+
+// ManifestOptions say what a manifest is expected to be.
+type ManifestOptions struct {
+	Object string  // name of the manifest in errors
+	Path   string  // path of the checkpoint that the manifest must state (R13); "" accepts any
+	Limits *Limits // nil: the defaults
+}
+
+// ManifestReader reads a manifest table by table. Opening it reads the header,
+// the footer, the directory of the tables and the summary; each iterator reads
+// the blocks of its table when it gets to them, and may run in several
+// goroutines at once.
+//
+// Iterators check each row by itself, references by the sizes of the tables,
+// and names of their table for repetition. After an error, which is a
+// [*CorruptError] or one of the underlying reader, an iteration ends.
+type ManifestReader struct {
+	Header  Header
+	Summary Summary
+
+	r      io.ReaderAt
+	opt    ManifestOptions
+	lim    Limits
+	blocks []tableRow
+	rows   map[Kind]uint64
+}
+
+// OpenManifest reads header, footer, directory and summary of a manifest of
+// size bytes.
+func OpenManifest(r io.ReaderAt, size int64, opt ManifestOptions) (*ManifestReader, error) {
+	m := &ManifestReader{r: r, opt: opt, lim: opt.Limits.orDefault(), rows: make(map[Kind]uint64)}
+	if size > 0 && uint64(size) > m.lim.Manifest {
+		return nil, &CorruptError{opt.Object, 0, "manifest", overLimit("length", uint64(size), m.lim.Manifest)}
+	}
+	h, f, err := openFile(r, size, manifestFile, opt.Object)
+	if err != nil {
+		return nil, err
+	}
+	m.Header = h.Header
+	if h.Length != uint64(size) {
+		return nil, m.damage(0, "header", malformed("the header states %d bytes, the file has %d", h.Length, size))
+	}
+	if opt.Path != "" && h.Name != opt.Path {
+		return nil, m.damage(0, "header", malformed("manifest of the checkpoint %q, expected %q", h.Name, opt.Path))
+	}
+	if err := m.readTables(h.length, f); err != nil {
+		return nil, err
+	}
+	return m, m.readSummary()
+}
+
+// damage places a cause.
+func (m *ManifestReader) damage(offset uint64, unit string, cause error) error {
+	return &CorruptError{m.opt.Object, int64(offset), unit, cause}
+}
+
+// readTables reads the directory of the tables: blocks without a gap from the
+// header to the directory, in the order of their kinds, the summary last.
+func (m *ManifestReader) readTables(start int, f openFooter) error {
+	var block Block
+	if err := m.readBlock(&block, KindTables, f.ref()); err != nil {
+		return err
+	}
+	var r rowReader
+	r.start(&block)
+	end := uint64(start)
+	var decoded, rows uint64
+	prev := tableRow{}
+	for row := 0; r.left > 0; row++ {
+		var t tableRow
+		var back uint64
+		err := r.next(func(c *rowCodec) { t.cells(c, &back) })
+		t.ref.Offset = f.directory - back
+		if err == nil {
+			err = t.check(&prev, back, f.directory, end)
+		}
+		decoded += uint64(t.ref.Decoded)
+		rows += uint64(t.ref.Rows)
+		if err == nil && decoded > m.lim.ManifestDecoded {
+			err = overLimit("decoded length of the tables", decoded, m.lim.ManifestDecoded)
+		}
+		if err == nil && rows > m.lim.ManifestRows {
+			err = overLimit("number of rows", rows, m.lim.ManifestRows)
+		}
+		if err != nil {
+			return m.damage(f.directory, rowUnit(KindTables, row), err)
+		}
+		m.blocks = append(m.blocks, t)
+		m.rows[t.kind] += uint64(t.ref.Rows)
+		end, prev = t.ref.End(), t
+	}
+	if end != f.directory || prev.kind != KindSummary {
+		return m.damage(f.directory, "tables", malformed("the last table is of %v and ends at %d", prev.kind, end))
+	}
+	if n := m.rows[KindOperators]; n > m.lim.Operators {
+		return m.damage(f.directory, "tables", overLimit("number of operators", n, m.lim.Operators))
+	}
+	return nil
+}
+
+// check applies the rules for a row of the directory behind prev.
+func (t *tableRow) check(prev *tableRow, back, directory, end uint64) error {
+	if back > directory || t.ref.Offset != end || uint64(t.ref.Length) > back {
+		return malformed("block of %d bytes, %d before the directory at %d, behind one that ends at %d",
+			t.ref.Length, back, directory, end)
+	}
+	if t.kind < KindSummary || t.kind > KindLosses {
+		return malformed("table of %v", t.kind)
+	}
+	if t.ref.Rows == 0 || t.ref.Rows > t.ref.Decoded {
+		return malformed("%d rows in %d bytes", t.ref.Rows, t.ref.Decoded)
+	}
+	if t.ref.Decoded > TableBlock {
+		return overLimit("decoded length of a block", uint64(t.ref.Decoded), TableBlock)
+	}
+	same := t.kind == prev.kind
+	if prev.kind == KindSummary || t.kind != KindSummary && t.kind < prev.kind {
+		return malformed("table of %v behind %v", t.kind, prev.kind)
+	}
+	if t.first > t.last || same && t.first < prev.last {
+		return malformed("rows %d to %d behind %d", t.first, t.last, prev.last)
+	}
+	if t.kind == KindSlices {
+		return nil
+	}
+	var from uint64
+	if same {
+		from = prev.last + 1
+	}
+	if t.first != from || t.last != from+uint64(t.ref.Rows)-1 {
+		return malformed("rows %d to %d, expected %d from %d on", t.first, t.last, t.ref.Rows, from)
+	}
+	return nil
+}
+
+// readBlock reads and decodes one block.
+func (m *ManifestReader) readBlock(block *Block, kind Kind, ref BlockRef) error {
+	lim := m.lim
+	lim.Block = min(lim.Block, lim.ManifestDecoded)
+	data, err := readBlock(m.r, m.opt.Object, kind, ref, &lim)
+	if err != nil {
+		return err
+	}
+	return block.Decode(m.opt.Object, data, kind, ref, &lim)
+}
+
+// readSummary reads the summary and compares it with the header.
+func (m *ManifestReader) readSummary() error {
+	if n := m.rows[KindSummary]; n != 1 {
+		return m.damage(0, "tables", malformed("%d summaries", n))
+	}
+	for s, err := range tableRows(m, KindSummary, (*Summary).cells, (*Summary).check) {
+		if err != nil {
+			return err
+		}
+		m.Summary = s
+	}
+	h := &m.Header
+	if s := &m.Summary; s.ID != h.Checkpoint || s.WriterID != h.Writer || s.Path != h.Name {
+		return m.damage(0, "header", malformed("checkpoint %d by %q at %q, the summary says %d by %q at %q",
+			h.Checkpoint, h.Writer, h.Name, s.ID, s.WriterID, s.Path))
+	}
+	return nil
+}
+
+// Rows is the number of rows of a table.
+func (m *ManifestReader) Rows(table Kind) uint64 { return m.rows[table] }
+
+// counts of the tables.
+func (m *ManifestReader) counts() counts {
+	return counts{int(m.rows[KindOperators]), int(m.rows[KindStates]), int(m.rows[KindEdges]),
+		int(m.rows[KindObjects]), int(m.rows[KindSchemas])}
+}
+
+// tableRows yields the rows of one table, decoded and checked.
+func tableRows[Row any](m *ManifestReader, kind Kind, cells func(*Row, *rowCodec), check func(*Row) error) iter.Seq2[Row, error] {
+	return blockRows(m, m.tablesOf(kind), cells, check)
+}
+
+// tablesOf are the blocks of one table.
+func (m *ManifestReader) tablesOf(kind Kind) []tableRow {
+	from, to := 0, 0
+	for i := range m.blocks {
+		if m.blocks[i].kind == kind {
+			if to == 0 {
+				from = i
+			}
+			to = i + 1
+		}
+	}
+	return m.blocks[from:to]
+}
+
+// blockRows yields the rows of some blocks of one table. A row that check
+// refuses is damage: the checksum holds, so a writer put it there.
+func blockRows[Row any](m *ManifestReader, blocks []tableRow, cells func(*Row, *rowCodec), check func(*Row) error) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		var block Block
+		var r rowReader
+		for i := range blocks {
+			t := &blocks[i]
+			if err := m.readBlock(&block, t.kind, t.ref); err != nil {
+				var none Row
+				yield(none, err)
+				return
+			}
+			r.start(&block)
+			for n := 0; r.left > 0; n++ {
+				var row Row
+				c := rowCodec{read: &r}
+				cells(&row, &c)
+				r.left--
+				err := r.err
+				if err == nil {
+					if err = check(&row); err != nil {
+						err = malformed("%v", err)
+					}
+				}
+				if err != nil {
+					var none Row
+					yield(none, m.damage(t.ref.Offset, rowUnit(t.kind, n), err))
+					return
+				}
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}

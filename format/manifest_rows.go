@@ -1,0 +1,105 @@
+package format
+
+// The columns of each table of a manifest, in the order in which they are
+// stored.
+
+func (s *Summary) cells(c *rowCodec) {
+	c.byte((*byte)(&s.Kind))
+	c.uint(&s.ID)
+	c.str(&s.Path)
+	c.str(&s.Job)
+	c.int(&s.Created)
+	c.str(&s.Lineage)
+	c.uint(&s.Run)
+	c.uint(&s.Parent)
+	c.str(&s.ParentDir)
+	c.str(&s.WriterID)
+	c.str(&s.Software)
+	c.str(&s.Hash)
+	c.bool(&s.Finished)
+	c.uint(&s.Subtasks)
+	c.uint(&s.Entries)
+	c.uint(&s.StateBytes)
+	c.uint(&s.InFlightBytes)
+	c.uint(&s.InFlightRecords)
+	c.int(&s.MinWatermark)
+	c.int(&s.MaxWatermark)
+}
+
+func (o *Operator) cells(c *rowCodec) {
+	c.str(&o.UID)
+	c.str(&o.Name)
+	c.u32(&o.Parallelism)
+	c.u32(&o.KeyGroups)
+	c.optional(&o.KeySchema)
+	c.u32(&o.Task)
+	c.int(&o.MinWatermark)
+	c.int(&o.MaxWatermark)
+}
+
+func (s *State) cells(c *rowCodec) {
+	c.row(&s.Operator)
+	c.str(&s.Name)
+	c.byte((*byte)(&s.Kind))
+	c.optional(&s.Edge)
+	c.optional(&s.Namespace)
+	c.optional(&s.Value)
+	c.uint(&s.Entries)
+	c.uint(&s.Bytes)
+	c.uint(&s.Decoded)
+}
+
+func (e *Edge) cells(c *rowCodec) {
+	c.str(&e.ID)
+	c.row(&e.From)
+	c.row(&e.To)
+	c.byte((*byte)(&e.Partitioner))
+	c.byte((*byte)(&e.Alignment))
+	c.uint(&e.InFlightBytes)
+	c.uint(&e.InFlightRecords)
+}
+
+func (o *Object) cells(c *rowCodec) {
+	c.str(&o.Name)
+	c.uint(&o.Length)
+	c.fixed32(&o.CRC)
+	c.fixed32(&o.DirectoryCRC)
+}
+
+// cells stores the interval as its lower bound and its width.
+func (s *Slice) cells(c *rowCodec) {
+	c.delta(&s.State)
+	c.u32(&s.Subtask)
+	c.row(&s.Object)
+	c.uint(&s.Offset)
+	c.u32(&s.Length)
+	c.fixed32(&s.CRC)
+	c.u32(&s.Blocks)
+	c.uint(&s.Entries)
+	c.uint(&s.Bytes)
+	c.uint(&s.Decoded)
+	width := s.Interval.Hi - s.Interval.Lo
+	c.uint(&s.Interval.Lo)
+	c.uint(&width)
+	s.Interval.Hi = addSaturating(s.Interval.Lo, width)
+}
+
+func (s *Setting) cells(c *rowCodec) {
+	c.str(&s.Key)
+	c.str(&s.Value)
+	c.str(&s.Origin)
+}
+
+func (l *Loss) cells(c *rowCodec) {
+	c.str(&l.Tool)
+	c.int(&l.Created)
+	c.str(&l.Operator)
+	c.str(&l.State)
+	c.str(&l.Edge)
+	c.str(&l.Place)
+	c.str(&l.Reason)
+	c.uint(&l.Bytes)
+	c.uint(&l.Records)
+	c.int(&l.MinTime)
+	c.int(&l.MaxTime)
+}
