@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"encoding/binary"
 	"testing"
 )
 
@@ -114,5 +113,4 @@ func TestAFrameArrivesAsItWasSent(t *testing.T) {
 	if got != 21 || w.curs[0].Err() != nil {
 		t.Fatalf("%d frames, error %v", got, w.curs[0].Err())
 	}
-	_ = binary.LittleEndian
 }

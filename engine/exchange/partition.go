@@ -24,11 +24,8 @@ type Hooks struct {
 	Hard func(waiting bool)
 }
 
-// Errors of a partition, returned by the sender's calls.
-var (
-	// ErrClosed says that the partition was closed or cancelled.
-	ErrClosed = errors.New("exchange: partition is closed")
-)
+// ErrClosed says that the partition was closed or cancelled.
+var ErrClosed = errors.New("exchange: partition is closed")
 
 // Partition is the sending end of an edge at one subtask. Its channels are
 // numbered from 0, one per receiver that it reaches. Except for Cancel,
@@ -254,6 +251,14 @@ func (p *Partition) Available() bool {
 	return p.available.Load() || p.drained()
 }
 
+// Drained queues what it can of the spill and reports whether nothing of it is
+// left, so that Close loses nothing. While it says false, Hooks.Wake is called
+// when it is worth asking again. After an error it says true.
+func (p *Partition) Drained() bool {
+	p.drained()
+	return p.err != nil || p.spilled == 0
+}
+
 // HardBackpressured reports whether the sender waits in the middle of a
 // record. Any goroutine may ask.
 func (p *Partition) HardBackpressured() bool { return p.hard.Load() }
@@ -271,8 +276,8 @@ func (p *Partition) Cancel() {
 }
 
 // Close releases what was not handed over, and the spill file. What is queued
-// stays with the receivers. Call Emit with EndOfPartition first to end
-// properly, and Available until it is true if something may be spilled.
+// stays with the receivers. To end properly, Emit EndOfPartition and wait
+// until Drained before.
 func (p *Partition) Close() error {
 	p.Cancel()
 	for ch := range p.channels {
