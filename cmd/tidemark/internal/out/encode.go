@@ -1,0 +1,62 @@
+package out
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// JSON writes the value as an indented JSON document. Characters that are not
+// printable are escaped, also those that JSON would allow as they are.
+func JSON(w io.Writer, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeLine(w, ascii(text))
+}
+
+// JSONLine writes the value as JSON on one line.
+func JSONLine(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeLine(w, ascii(text))
+}
+
+func writeLine(w io.Writer, text []byte) error {
+	_, err := w.Write(append(text, '\n'))
+	return err
+}
+
+// ascii escapes what is not printable in JSON. Outside of strings JSON is all
+// ASCII, so whatever is found stands in a string.
+func ascii(text []byte) []byte {
+	if !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	b := make([]byte, 0, len(text)+64)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case !hidden(r):
+			b = append(b, text[:size]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+		text = text[size:]
+	}
+	return b
+}
+
+// hidden tells characters that a terminal may take for a command. The line
+// feeds between the lines of an indented document are no part of its strings.
+func hidden(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }

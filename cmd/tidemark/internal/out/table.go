@@ -1,0 +1,157 @@
+package out
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Columns is the width that tables keep to.
+const Columns = 80
+
+// Align says how a column's cells stand, and where a cell that is too long is
+// cut.
+type Align int
+
+// Alignments.
+const (
+	Left  Align = iota // cut at the end
+	Right              // numbers; never cut
+	Path               // cut at the front: the last part of a path tells most
+)
+
+// Column is one column of a table.
+type Column struct {
+	Name  string
+	Align Align
+}
+
+// Table is rows of text below a head. Cells are escaped when they are added.
+type Table struct {
+	Head []Column
+	Wide bool // do not cut
+	rows [][]string
+	look []func(string) string // colour of each row, nil for none
+}
+
+// Row adds a row of as many cells as there are columns.
+func (t *Table) Row(cells ...string) { t.Look(nil, cells...) }
+
+// Look adds a row that is passed through the function, which may add colour
+// but nothing visible.
+func (t *Table) Look(look func(string) string, cells ...string) {
+	row := make([]string, len(t.Head))
+	for i := range row {
+		if i < len(cells) {
+			row[i] = Escape(cells[i])
+		}
+	}
+	t.rows = append(t.rows, row)
+	t.look = append(t.look, look)
+}
+
+// Write writes the head and the rows. A table without rows writes nothing.
+func (t *Table) Write(w io.Writer) error {
+	if len(t.rows) == 0 {
+		return nil
+	}
+	widths := t.widths()
+	head := make([]string, len(t.Head))
+	for i, c := range t.Head {
+		head[i] = c.Name
+	}
+	var b strings.Builder
+	for i, row := range append([][]string{head}, t.rows...) {
+		line := t.line(row, widths)
+		if i > 0 && t.look[i-1] != nil {
+			line = t.look[i-1](line)
+		}
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// widths gives each column what its widest cell needs, and if that is too much
+// takes from the widest column that can be cut until the table fits.
+func (t *Table) widths() []int {
+	widths := make([]int, len(t.Head))
+	total := 2 * (len(widths) - 1)
+	for i, c := range t.Head {
+		widths[i] = width(c.Name)
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], width(row[i]))
+		}
+		total += widths[i]
+	}
+	for !t.Wide && total > Columns {
+		most := -1
+		for i, c := range t.Head {
+			if c.Align != Right && widths[i] > max(6, width(c.Name)) && (most < 0 || widths[i] > widths[most]) {
+				most = i
+			}
+		}
+		if most < 0 {
+			break
+		}
+		widths[most]--
+		total--
+	}
+	return widths
+}
+
+func (t *Table) line(row []string, widths []int) string {
+	cells := make([]string, len(row))
+	for i, text := range row {
+		text = cut(text, widths[i], t.Head[i].Align)
+		pad := strings.Repeat(" ", max(0, widths[i]-width(text)))
+		if t.Head[i].Align == Right {
+			cells[i] = pad + text
+		} else {
+			cells[i] = text + pad
+		}
+	}
+	return strings.TrimRight(strings.Join(cells, "  "), " ")
+}
+
+// cut shortens text to at most n columns, with a sign where something is
+// missing.
+func cut(text string, n int, align Align) string {
+	if width(text) <= n {
+		return text
+	}
+	runes := []rune(text)
+	if align == Path {
+		slices.Reverse(runes)
+	}
+	kept, used := runes[:0], 1
+	for _, r := range runes {
+		if used += runeWidth(r); used > n {
+			break
+		}
+		kept = append(kept, r)
+	}
+	if align == Path {
+		slices.Reverse(kept)
+		return "…" + string(kept)
+	}
+	return string(kept) + "…"
+}
+
+// Fields writes lines of a name and a value, the values below each other.
+func Fields(w io.Writer, pairs ...[2]string) error {
+	longest := 0
+	for _, p := range pairs {
+		longest = max(longest, width(p[0]))
+	}
+	var b strings.Builder
+	for _, p := range pairs {
+		line := fmt.Sprintf("%-*s  %s", longest, p[0], Escape(p[1]))
+		b.WriteString(strings.TrimRight(line, " "))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
