@@ -54,7 +54,7 @@ func (t *Table) shrink(g *group) {
 // drop gives the memory of a group back whose entries are gone.
 func (t *Table) drop(g *group) {
 	t.bytes -= t.footprint(g)
-	g.reset(t.empty)
+	t.reset(g, g.index)
 }
 
 // rebuild moves a group into a new slab. Both are in the order of words, so it
@@ -99,6 +99,7 @@ func (t *Table) makeSlab(g *group, capacity, tail uint32) {
 	g.slab = make([]byte, int(g.slots)*t.stride)
 	g.pages = make([]atomic.Uint64, (int(g.slots)-1)>>t.pageShift+1)
 	g.epoch = 0
+	t.heads[g.index] = head{slab: g.slab, cap: uint64(capacity)}
 }
 
 // footprint is the memory of a group in bytes.

@@ -42,9 +42,16 @@ type Ref struct{ group, slot uint32 }
 // noGroup is the group of a Ref for a hash that the table does not own.
 const noGroup = 1<<32 - 1
 
-// group is the part of a table that holds one key group. The first fields are
-// all that a lookup reads.
+// head is all that a lookup reads of a group, apart from the rest so that the
+// heads of all groups stay in the first-level cache.
+type head struct {
+	slab []byte
+	cap  uint64
+}
+
+// group is the part of a table that holds one key group.
 type group struct {
+	index uint32 // in Table.groups
 	slab  []byte // slots in ascending order of words; the last is always empty
 	cap   uint32 // slots that are somebody's home; more follow for overflow
 	n     uint32 // entries
@@ -64,6 +71,7 @@ type group struct {
 // to one goroutine.
 type Table struct {
 	layout
+	heads     []head // slab and cap of each group, for lookups
 	groups    []group
 	first     uint64 // number of the first owned group
 	total     uint64 // number of groups of the operator
@@ -96,19 +104,23 @@ func NewTable(o Options) (*Table, error) {
 func newTable(o Options, l layout) *Table {
 	t := &Table{
 		layout: l, opts: o,
+		heads:  make([]head, o.Range.Len()),
 		groups: make([]group, o.Range.Len()),
 		first:  uint64(o.Range.First), total: uint64(o.Groups),
 		empty: make([]byte, l.stride),
 	}
 	t.fast8 = !l.namespaced && o.KeyWidth == 8
 	for i := range t.groups {
-		t.groups[i].reset(t.empty)
+		t.reset(&t.groups[i], uint32(i))
 	}
 	return t
 }
 
 // reset makes the group one without entries.
-func (g *group) reset(empty []byte) { *g = group{slab: empty, slots: 1} }
+func (t *Table) reset(g *group, index uint32) {
+	*g = group{index: index, slab: t.empty, slots: 1}
+	t.heads[index] = head{slab: t.empty}
+}
 
 // Options returns what the table was made with.
 func (t *Table) Options() Options { return t.opts }
@@ -146,15 +158,13 @@ func (t *Table) Find(sum uint64, key, ns []byte) (Ref, bool) {
 	if i >= uint64(len(t.groups)) {
 		return Ref{group: noGroup}, false
 	}
-	g := &t.groups[i]
-	slab := g.slab
+	slab := t.heads[i].slab
 	if t.fast8 && len(key) == 8 {
 		// The slab is sorted, so the search ends at the first greater word;
 		// w−1 ≥ want is that and, wrapping around, the empty slot in one.
 		want, k := sum|1, binary.LittleEndian.Uint64(key)
-		slot := uint64(uint32(product)) * uint64(g.cap) >> 32
-		off := int(slot) * t.stride
-		for {
+		slot := int(uint64(uint32(product)) * t.heads[i].cap >> 32)
+		for off := slot * t.stride; ; off += t.stride {
 			s := slab[off : off+2*wordSize : off+2*wordSize]
 			w := binary.LittleEndian.Uint64(s)
 			if w == want && binary.LittleEndian.Uint64(s[wordSize:]) == k {
@@ -163,10 +173,10 @@ func (t *Table) Find(sum uint64, key, ns []byte) (Ref, bool) {
 			if w-1 >= want {
 				return Ref{uint32(i), uint32(slot)}, false
 			}
-			off += t.stride
 			slot++
 		}
 	}
+	g := &t.groups[i]
 	want := t.word(sum, ns)
 	slot := t.home(g, want)
 	for off := slot * t.stride; ; off += t.stride {

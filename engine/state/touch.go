@@ -7,10 +7,10 @@ package state
 // reads a byte.
 func (t *Table) Touch(sum uint64) {
 	i, product := t.locate(sum)
-	if i >= uint64(len(t.groups)) {
+	if i >= uint64(len(t.heads)) {
 		return
 	}
-	g := &t.groups[i]
-	slot := uint64(uint32(product)) * uint64(g.cap) >> 32
-	t.touched += prefetch(&g.slab[int(slot)*t.stride])
+	h := &t.heads[i]
+	slot := uint64(uint32(product)) * h.cap >> 32
+	t.touched += prefetch(&h.slab[int(slot)*t.stride])
 }

@@ -130,8 +130,18 @@ func (t *Table) SetValue(r Ref, value []byte) (Ref, error) {
 // fixed. The slice is valid until the next change of the table and must not be
 // written to after the next [Table.Snapshot].
 func (t *Table) Mutable(r Ref) []byte {
-	g, slot := t.at(r)
+	if t.snap != nil || t.val.short {
+		return t.mutable(r)
+	}
+	off := int(r.slot)*t.stride + t.val.off
+	return t.heads[r.group].slab[off : off+t.val.width]
+}
+
+// mutable is Mutable beside a snapshot, or for values that may lie in the
+// arena.
+func (t *Table) mutable(r Ref) []byte {
 	t.guard(r.group, int(r.slot), int(r.slot))
+	g, slot := t.at(r)
 	if t.val.isFar(slot) {
 		off, n := far(slot[t.val.off : t.val.off+shortSize])
 		if !t.writable(g, off) {
