@@ -42,8 +42,9 @@ type columnBuffer struct {
 
 // Builder collects the rows of one block and encodes it. Cells are appended in
 // the order of the columns, row by row; the builder does not check that, and
-// the decoder refuses a block that breaks it. A Builder is reused for the next
-// block with Reset and keeps its memory and codecs.
+// the decoder refuses a block that breaks it. A Builder is reused: with Reset
+// for the next block of a slice, with Restart for the first block of another
+// slice. It keeps its memory and codecs.
 type Builder struct {
 	kind Kind
 	info *kindInfo
@@ -52,6 +53,9 @@ type Builder struct {
 	size int
 	tmp  []byte
 	err  error
+
+	first  uint64 // hash or sequence number of the first row
+	before uint64 // rows in earlier blocks of the slice
 }
 
 // NewBuilder returns a builder of blocks of the kind, all columns stored as
@@ -92,8 +96,15 @@ func (b *Builder) Rows() int { return int(b.rows) }
 // although a column of one width does not store them.
 func (b *Builder) Size() int { return b.size }
 
-// Reset forgets all rows.
+// Restart makes the builder ready for the first block of another slice.
+func (b *Builder) Restart() {
+	b.Reset()
+	b.before = 0
+}
+
+// Reset makes the builder ready for the next block of the slice.
 func (b *Builder) Reset() {
+	b.before += uint64(b.rows)
 	for i := range b.info.columns {
 		c := &b.cols[i]
 		*c = columnBuffer{data: c.data[:0], lens: c.lens[:0], codec: c.codec}
@@ -172,7 +183,7 @@ func (b *Builder) countBytes(c *columnBuffer, n int) {
 }
 
 // AppendBlock appends the encoded block of the rows so far to dst and describes
-// it; Offset and First are left to the caller. The builder keeps the rows.
+// it; the Offset is left to the caller. The builder keeps the rows.
 func (b *Builder) AppendBlock(dst []byte) ([]byte, BlockRef, error) {
 	if b.err != nil {
 		return dst, BlockRef{}, b.err
@@ -226,5 +237,9 @@ func (b *Builder) AppendBlock(dst []byte) ([]byte, BlockRef, error) {
 	dst = grow(dst, int(total))
 	dst = append(append(dst, head...), body...)
 	dst, crc := appendChecksum(dst, from)
-	return dst, BlockRef{Length: uint32(total), CRC: crc, Decoded: uint32(decoded), Rows: b.rows}, nil
+	ref := BlockRef{Length: uint32(total), CRC: crc, Decoded: uint32(decoded), Rows: b.rows, First: b.before}
+	if b.kind.ByHash() || b.kind.Channel() {
+		ref.First = b.first
+	}
+	return dst, ref, nil
 }

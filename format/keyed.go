@@ -22,7 +22,6 @@ const ColValue = colValue
 // when the block is encoded.
 type KeyedBuilder struct {
 	Builder
-	first uint64
 }
 
 // NewKeyedBuilder returns a builder of keyed state.
@@ -54,14 +53,6 @@ func (b *KeyedBuilder) place(hash keygroup.Hash, key, namespace []byte) {
 	b.putDelta(colHash, uint32(hash))
 	b.putBytes(colKey, key)
 	b.putBytes(colNamespace, namespace)
-}
-
-// AppendBlock appends the encoded block to dst and describes it; the Offset is
-// left to the caller. The rows are kept until Reset.
-func (b *KeyedBuilder) AppendBlock(dst []byte) ([]byte, BlockRef, error) {
-	dst, ref, err := b.Builder.AppendBlock(dst)
-	ref.First = b.first
-	return dst, ref, err
 }
 
 // KeyedRows walks the rows of the blocks of one slice, one block after the
