@@ -34,13 +34,14 @@ func (s *Store) Remove(ctx context.Context, name, version string) error {
 	// Also if the name is absent: an earlier Remove may have come this far and
 	// failed, and whoever repeats it must be able to rely on the answer. A
 	// directory that is gone was empty, and took the name with it.
-	if e := s.checkDirs(dir); e == nil {
+	e := s.checkDirs(dir)
+	if e == nil {
 		e = s.syncs.sync(dir)
-		if e != nil && !errors.Is(e, fs.ErrNotExist) {
-			return failure("remove", name, e)
-		}
-		s.prune(dir)
 	}
+	if e != nil && !errors.Is(e, fs.ErrNotExist) {
+		return failure("remove", name, e)
+	}
+	s.prune(dir)
 	return failure("remove", name, err)
 }
 
