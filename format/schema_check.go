@@ -17,8 +17,9 @@ func (t Type) elemsOf() int {
 }
 
 // Check reports whether the schema keeps the rules of SPEC.md: known types, at
-// most [MaxNesting] levels, fields with different names, elements of slices,
-// arrays and maps that take at least a byte. The error is of the class
+// most [MaxNesting] levels, fields with different names, and a byte at least for
+// each field, each element of an array or a slice and each key of a map. (Only
+// a whole value or a value in a map may be empty.) The error is of the class
 // [ErrInvalid].
 func (s *Schema) Check() error {
 	w := schemaWalk{}
@@ -77,8 +78,8 @@ func (s *Schema) checkNode() error {
 	return nil
 }
 
-// checkElems requires that what is repeated takes at least a byte, so that the
-// bytes of a value bound the number of its elements.
+// checkElems requires that parts take at least a byte each, so that the bytes
+// of a value bound the number of steps of a walk over it.
 func (s *Schema) checkElems() error {
 	w := schemaWalk{}
 	w.push(s)
@@ -86,6 +87,11 @@ func (s *Schema) checkElems() error {
 		t := n.schema
 		if (t.Type == TypeSlice || t.Type == TypeMap || t.Type == TypeArray) && t.Elems[0].MinWidth() == 0 {
 			return invalid("%v of elements without bytes", t)
+		}
+		for i := range t.Fields {
+			if t.Fields[i].Schema.MinWidth() == 0 {
+				return invalid("field %q without bytes", t.Fields[i].Name)
+			}
 		}
 	}
 	return nil
