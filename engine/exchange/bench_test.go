@@ -92,8 +92,8 @@ func shuffleFrames(b *testing.B, n int) (sum uint64) {
 				}
 				c := &curs[el.Channel]
 				c.Feed(el.Buffer.Bytes())
-				for f, ok := c.Next(); ok; f, ok = c.Next() {
-					sum += binary.LittleEndian.Uint64(f.Payload[8:])
+				for payload, _, _, _, ok := c.Read(); ok; payload, _, _, _, ok = c.Read() {
+					sum += binary.LittleEndian.Uint64(payload[8:])
 				}
 				g.Recycle(el.Buffer)
 			}
@@ -207,6 +207,29 @@ func BenchmarkCursor(b *testing.B) {
 	c := NewCursor(0)
 	var sum uint64
 	b.ReportAllocs()
+	for b.Loop() {
+		payload, _, hash, _, ok := c.Read()
+		if !ok {
+			c.Feed(data)
+			continue
+		}
+		sum += uint64(hash) + uint64(len(payload))
+	}
+	if sum == 0 || c.Err() != nil {
+		b.Fatal(sum, c.Err())
+	}
+}
+
+// BenchmarkCursorFrame is the same with whole frames.
+func BenchmarkCursorFrame(b *testing.B) {
+	var data []byte
+	for len(data) < 32<<10-100 {
+		at := len(data)
+		data = appendRecord(AppendKeyed(data, 7, 1), &benchRecord{1, 2, 3})
+		EndFrame(data, at)
+	}
+	c := NewCursor(0)
+	var sum uint64
 	for b.Loop() {
 		f, ok := c.Next()
 		if !ok {

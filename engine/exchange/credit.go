@@ -37,6 +37,7 @@ func (p *Partition) acquire(ch int) error {
 // data waits for the next one.
 func (p *Partition) tryCredit(ch int) *Buffer {
 	p.mu.Lock()
+	p.published = p.count
 	if p.spilled > 0 || p.inUse >= p.target+p.cfg.MaxOverdraft {
 		p.mu.Unlock()
 		return nil
@@ -80,7 +81,10 @@ func (p *Partition) takeLocked(ch int) {
 }
 
 func (p *Partition) refreshLocked() {
-	p.available.Store(p.inUse < p.target && p.capped == 0 && p.spilled == 0)
+	now := p.inUse < p.target && p.capped == 0 && p.spilled == 0
+	if now != p.available.Load() { // an atomic load is free, a store is not
+		p.available.Store(now)
+	}
 }
 
 // giveBack ends the use of a buffer: its credit is free again, and so is its

@@ -45,7 +45,7 @@ func AppendRecord(dst []byte, timestamp int64) []byte {
 // AppendKeyed begins the frame of a record with a partitioning hash and a
 // timestamp in ms.
 func AppendKeyed(dst []byte, hash uint32, timestamp int64) []byte {
-	dst = append(dst, 0, 0, 0, 0, TagRecord|FlagHash|FlagTimestamp)
+	dst = append(dst, 0, 0, 0, 0, tagKeyed)
 	dst = binary.LittleEndian.AppendUint32(dst, hash)
 	return binary.LittleEndian.AppendUint64(dst, uint64(timestamp))
 }
@@ -111,20 +111,15 @@ func (e *FrameError) Error() string {
 // Unwrap returns the cause.
 func (e *FrameError) Unwrap() error { return e.Err }
 
+// The quick paths are made for the frame of a keyed record: tag, hash and
+// timestamp lead its payload.
+const (
+	tagKeyed    = TagRecord | FlagHash | FlagTimestamp
+	keyedHeader = 1 + 4 + 8
+)
+
 // parseBody decodes the body of a frame; the payload refers to it.
 func parseBody(body []byte) (f Frame, ok bool) {
-	if len(body) >= 13 && body[0] == TagRecord|FlagHash|FlagTimestamp {
-		return Frame{
-			Tag:       TagRecord | FlagHash | FlagTimestamp,
-			Hash:      binary.LittleEndian.Uint32(body[1:]),
-			Timestamp: int64(binary.LittleEndian.Uint64(body[5:])),
-			Payload:   body[13:],
-		}, true
-	}
-	return parseRare(body)
-}
-
-func parseRare(body []byte) (f Frame, ok bool) {
 	if len(body) == 0 {
 		return f, false
 	}

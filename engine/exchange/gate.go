@@ -23,7 +23,7 @@ type Gate struct {
 	bytes  int64
 	closed bool
 
-	count atomic.Int32 // n + len(urgent), to be read without the lock
+	some atomic.Bool // n + len(urgent) > 0, to be read without the lock
 }
 
 // NewGate makes a gate of the given number of channels. wake is called,
@@ -45,7 +45,7 @@ func NewGate(channels int, wake func()) *Gate {
 func (g *Gate) Channels() int { return len(g.queues) }
 
 // Ready reports, without a lock, whether Poll has something to deliver.
-func (g *Gate) Ready() bool { return g.count.Load() > 0 }
+func (g *Gate) Ready() bool { return g.some.Load() }
 
 // Queued returns the buffers and bytes that wait in the gate's queues,
 // blocked channels included.
@@ -61,11 +61,16 @@ func (g *Gate) Queued() (buffers int, bytes int64) {
 // until Resume.
 func (g *Gate) Poll() (el Element, ok bool) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	el, ok = g.poll()
+	g.refresh()
+	g.mu.Unlock()
+	return el, ok
+}
+
+func (g *Gate) poll() (el Element, ok bool) {
 	if len(g.urgent) > 0 {
 		ch := g.urgent[0]
 		g.urgent = append(g.urgent[:0], g.urgent[1:]...)
-		g.count.Add(-1)
 		return g.take(ch), true
 	}
 	for g.n > 0 {
@@ -75,7 +80,6 @@ func (g *Gate) Poll() (el Element, ok bool) {
 			g.head = 0
 		}
 		g.n--
-		g.count.Add(-1)
 		q := &g.queues[ch]
 		q.listed = false
 		if q.blocked {
@@ -114,7 +118,17 @@ func (g *Gate) list(ch int, q *queue) {
 	}
 	g.ready[i] = ch
 	g.n++
-	g.count.Add(1)
+}
+
+// refresh makes it known whether there is something to deliver, and reports
+// whether there was nothing before.
+func (g *Gate) refresh() (first bool) {
+	now := g.n > 0 || len(g.urgent) > 0
+	if now == g.some.Load() { // an atomic load is free, a store is not
+		return false
+	}
+	g.some.Store(now)
+	return now
 }
 
 // Resume lets a channel that delivered a blocking event go on. On a channel
@@ -126,9 +140,8 @@ func (g *Gate) Resume(channel int) {
 	g.mu.Lock()
 	q := &g.queues[channel]
 	q.blocked = false
-	before := g.count.Load()
 	g.list(channel, q)
-	wake := before == 0 && g.count.Load() > 0
+	wake := g.refresh()
 	g.mu.Unlock()
 	if wake {
 		g.wake()
@@ -163,7 +176,7 @@ func (g *Gate) Close() {
 		q.prio = 0
 	}
 	g.n, g.urgent, g.bufs, g.bytes = 0, nil, 0, 0
-	g.count.Store(0)
+	g.refresh()
 	g.mu.Unlock()
 	for _, b := range drop {
 		b.owner.giveBack(b)
@@ -181,12 +194,10 @@ func (g *Gate) push(ch int, e element) {
 		return
 	}
 	q := &g.queues[ch]
-	before := g.count.Load()
 	urgent := e.ev != nil && e.ev.Priority()
 	if urgent {
 		q.pushPriority(e)
 		g.urgent = append(g.urgent, ch)
-		g.count.Add(1)
 	} else {
 		q.push(e)
 		if e.buf != nil {
@@ -195,7 +206,7 @@ func (g *Gate) push(ch int, e element) {
 		}
 		g.list(ch, q)
 	}
-	wake := urgent || before == 0 && g.count.Load() > 0
+	wake := g.refresh() || urgent
 	g.mu.Unlock()
 	if wake {
 		g.wake()

@@ -41,17 +41,17 @@ type Partition struct {
 	scratch  []byte // for frames that begin where the open buffer has little room
 	hint     int    // about the longest recent frame
 	err      error
-	count    counters
+	count    Stats // the sender's own; published is for others
 	spill    spill
 
 	available atomic.Bool
 	hard      atomic.Bool
-	stats     published
 
 	// mu guards what receivers change too: the credits.
 	mu       sync.Mutex
 	returned sync.Cond // a credit came back, or cancelled
 	credits
+	published Stats
 }
 
 // channel is the sender's end of one channel.
@@ -121,8 +121,8 @@ func (p *Partition) End(ch int, b []byte) error {
 		// The frame lies in the open buffer. (Had append moved it, it would
 		// begin elsewhere.)
 		o.data = o.data[:len(o.data)+len(b)]
-		p.count.frames++
-		p.count.bytes += uint64(len(b))
+		p.count.Frames++
+		p.count.Bytes += uint64(len(b))
 		if len(b) > p.hint {
 			p.hint = len(b)
 		}
@@ -166,8 +166,8 @@ func (p *Partition) write(ch int, frame []byte) error {
 		return p.fail(fmt.Errorf("%w: %d bytes sent on channel %d, limit %d", ErrFrameLimit, len(frame), ch, p.cfg.MaxFrame))
 	}
 	c := &p.channels[ch]
-	p.count.frames++
-	p.count.bytes += uint64(len(frame))
+	p.count.Frames++
+	p.count.Bytes += uint64(len(frame))
 	rest, begun := frame, false
 	for len(rest) > 0 {
 		if c.open == nil {
@@ -206,8 +206,7 @@ func (p *Partition) finish(ch int) {
 	c.open = nil
 	b.seq = c.seq
 	c.seq++
-	p.count.buffers++
-	p.publish()
+	p.count.Buffers++
 	if b.credit && c.behind.empty() {
 		c.gate.push(c.index, element{buf: b})
 		return

@@ -74,7 +74,7 @@ func (l *backlog) newestInMemory() *entry {
 func (p *Partition) spillBuffer(c *channel, b *Buffer) {
 	if !b.credit {
 		p.spill.memory += int64(p.cfg.BufferSize)
-		p.count.spilled += uint64(len(b.data))
+		p.count.SpilledBytes += uint64(len(b.data))
 	}
 	c.behind.push(entry{buf: b})
 }
@@ -115,7 +115,7 @@ func (p *Partition) acquireSpill(ch int) (*Buffer, error) {
 		}
 		if !waiting {
 			waiting = true
-			p.count.hardWaits++
+			p.count.HardWaits++
 			p.publish()
 			p.hard.Store(true)
 			p.hooks.Hard(true)
@@ -236,7 +236,7 @@ func (p *Partition) writeOut(e *entry) error {
 	s.size += int64(e.n)
 	s.inFile++
 	s.memory -= int64(p.cfg.BufferSize)
-	p.count.spilledDisk += uint64(e.n)
+	p.count.SpilledDiskBytes += uint64(e.n)
 	b.Release() // it stays counted in spilled, as the entry
 	return nil
 }

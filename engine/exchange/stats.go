@@ -1,7 +1,5 @@
 package exchange
 
-import "sync/atomic"
-
 // Stats are the counts of a partition since it was made.
 type Stats struct {
 	Frames           uint64 // sent, watermarks and statuses included, once per channel
@@ -12,37 +10,19 @@ type Stats struct {
 	HardWaits        uint64 // times that the sender waited in the middle of a record
 }
 
-// counters is what the sender counts, without atomic operations.
-type counters struct {
-	frames, bytes, buffers, spilled, spilledDisk, hardWaits uint64
-}
-
-// published is what others may read.
-type published struct {
-	frames, bytes, buffers, spilled, spilledDisk, hardWaits atomic.Uint64
-}
-
-// publish makes the sender's counts visible, once per buffer.
+// publish makes the sender's counts visible.
 func (p *Partition) publish() {
-	p.stats.frames.Store(p.count.frames)
-	p.stats.bytes.Store(p.count.bytes)
-	p.stats.buffers.Store(p.count.buffers)
-	p.stats.spilled.Store(p.count.spilled)
-	p.stats.spilledDisk.Store(p.count.spilledDisk)
-	p.stats.hardWaits.Store(p.count.hardWaits)
+	p.mu.Lock()
+	p.published = p.count
+	p.mu.Unlock()
 }
 
-// Stats returns the counts as of the last buffer that was handed over or the
-// last Flush. Any goroutine may ask.
+// Stats returns the counts as of the last buffer that was begun or the last
+// Flush. Any goroutine may ask.
 func (p *Partition) Stats() Stats {
-	return Stats{
-		Frames:           p.stats.frames.Load(),
-		Bytes:            p.stats.bytes.Load(),
-		Buffers:          p.stats.buffers.Load(),
-		SpilledBytes:     p.stats.spilled.Load(),
-		SpilledDiskBytes: p.stats.spilledDisk.Load(),
-		HardWaits:        p.stats.hardWaits.Load(),
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.published
 }
 
 // InUse returns the credits in use and the buffers that were spilled and are
