@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/keygroup"
@@ -61,5 +62,13 @@ func TestTableCounts(t *testing.T) {
 	s.Release()
 	if n != keys || s.Len() != keys {
 		t.Fatalf("%d entries, Len %d, want %d", n, s.Len(), keys)
+	}
+}
+
+// checkError compares an error with the one that it must wrap, or nil.
+func checkError(t *testing.T, name string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) || want == nil && got != nil {
+		t.Errorf("%s: error %v, want %v", name, got, want)
 	}
 }

@@ -1,0 +1,144 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/tidemark-io/tidemark/keygroup"
+	"github.com/tidemark-io/tidemark/keygroup/keyhash"
+)
+
+// TestSnapshotBesideUpdates reads snapshots in one goroutine while another
+// updates, inserts, deletes and grows; run it with the race detector. All
+// values of a round are equal, so a snapshot that mixes two moments shows.
+func TestSnapshotBesideUpdates(t *testing.T) {
+	const keys, snapshots = 3000, 12
+	for _, o := range []Options{
+		{Groups: 8, Range: whole(8), KeyWidth: 8, ValueWidth: 8},
+		{Groups: 8, Range: whole(8), KeyWidth: Variable, NamespaceWidth: 8, ValueWidth: Variable},
+	} {
+		table := mustTable(t, o)
+		r := rand.New(rand.NewPCG(5, 6))
+		entry := func(i uint64) (k, ns []byte) {
+			k = key8(mix(i))
+			if o.NamespaceWidth > 0 {
+				ns = key8(i % 3)
+			}
+			if o.KeyWidth == Variable {
+				k = append(k, "long enough for the arena"...)
+			}
+			return k, ns
+		}
+		set := func(i, round uint64) {
+			k, ns := entry(i)
+			value := key8(round)
+			if o.ValueWidth == Variable {
+				value = append(value, make([]byte, 20+round%40)...)
+			}
+			if _, err := table.Set(keyhash.Sum64(k), k, ns, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range uint64(keys) {
+			set(i, 0)
+		}
+		var saved int
+		for round := range uint64(snapshots) {
+			snap, err := table.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := snap.Len()
+			var wg sync.WaitGroup
+			var problem error
+			wg.Go(func() { problem = readRound(snap, want, round) })
+			for _, i := range r.Perm(keys) {
+				set(uint64(i), round+1)
+			}
+			// Keys that come and go while the snapshot may still be read.
+			for i := range uint64(300 * (round%2 + 1)) {
+				set(keys+i, round+1)
+			}
+			for i := range uint64(600) {
+				k, ns := entry(keys + i)
+				table.Delete(keyhash.Sum64(k), k, ns)
+			}
+			for range keys / 4 {
+				k, ns := entry(r.Uint64N(keys))
+				table.Delete(keyhash.Sum64(k), k, ns)
+			}
+			wg.Wait()
+			saved += want
+			if problem != nil {
+				t.Fatalf("%+v: round %d: %v", o, round, problem)
+			}
+			if err := checkTable(table); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fmt.Printf("RESULT snapshot-beside-updates keywidth=%d snapshots=%d entries=%d mixed=0\n", o.KeyWidth, snapshots, saved)
+	}
+}
+
+// readRound reads a snapshot of which all values are of one round.
+func readRound(snap *Snapshot, want int, round uint64) error {
+	defer snap.Release()
+	n, last := 0, keygroup.Hash(0)
+	for e := range snap.Entries() {
+		if got := binary.LittleEndian.Uint64(e.Value); got != round {
+			return fmt.Errorf("value of round %d", got)
+		}
+		if e.Hash < last || keyhash.Of(e.Key) != e.Hash {
+			return fmt.Errorf("hash %08x of %x behind %08x", e.Hash, e.Key, last)
+		}
+		last = e.Hash
+		n++
+	}
+	if n != want {
+		return fmt.Errorf("%d entries, want %d", n, want)
+	}
+	return nil
+}
+
+func TestSnapshotLifeCycle(t *testing.T) {
+	table := mustTable(t, Options{Groups: 2, Range: whole(2), KeyWidth: 8, ValueWidth: 8})
+	empty, err := table.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = table.Snapshot()
+	checkError(t, "second snapshot", err, ErrSnapshotActive)
+	if _, err := table.Set(keyhash.Sum64(key8(1)), key8(1), nil, key8(1)); err != nil {
+		t.Fatal(err)
+	}
+	for e := range empty.Entries() {
+		t.Errorf("entry %x in the snapshot of an empty table", e.Key)
+	}
+	empty.Release()
+	empty.Release()
+	s, err := table.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Clear()
+	if table.Len() != 0 || table.Bytes() != 0 {
+		t.Errorf("Clear leaves %d entries, %d bytes", table.Len(), table.Bytes())
+	}
+	for range 2 { // the second time it has been read
+		n := 0
+		for range s.Entries() {
+			n++
+		}
+		if want := s.Len(); n != want {
+			t.Errorf("%d entries, want %d", n, want)
+		}
+		s.n = 0
+	}
+	s.Release()
+	for range s.Entries() {
+		t.Error("entry after Release")
+	}
+}
