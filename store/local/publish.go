@@ -12,26 +12,28 @@ import (
 )
 
 // publish gives the file from, described by fi, the free name to, and makes
-// the name durable. If it returns an error, either to is what it was before,
-// or the system refuses to take the name back, and then to is the whole file.
-func (s *Store) publish(op, from, to string, fi dirfs.Info) error {
+// the name durable. A from that is temporary is removed on the way by drop; an
+// object's, which stays, has no drop. If publish returns an error, either to is
+// what it was before, or the system refuses to take the name back, and then to
+// is the whole file.
+func (s *Store) publish(op, from, to string, fi dirfs.Info, drop func() error) error {
 	if err := s.syncs.check(path.Dir(to)); err != nil {
 		return failure(op, to, err)
 	}
 	err := s.fs.Files.Link(from, to)
-	if noLinks(err) && op == "commit" {
+	if noLinks(err) && drop != nil {
 		err = s.guardedRename(from, to)
 	}
 	// A call can take effect and fail, over a network even with "exists". What
 	// stands there tells; but not of a link to an object which others may have
 	// linked to the same name.
-	if err != nil && (op == "link" && errors.Is(err, fs.ErrExist) || !s.is(to, fi)) {
+	if err != nil && (drop == nil && errors.Is(err, fs.ErrExist) || !s.is(to, fi)) {
 		return failure(op, to, err)
 	}
-	if op == "commit" {
+	if drop != nil {
 		// Before the fsync, so that a power cut rarely leaves it behind. An
-		// error is none of the object's; discard tries once more, then Sweep.
-		_ = s.fs.Files.Remove(from)
+		// error is none of the object's; Sweep comes again.
+		_ = drop()
 	}
 	if err := s.syncs.upTo(path.Dir(to)); err != nil {
 		// It is visible but may not be durable, and there is no second fsync.
@@ -96,7 +98,7 @@ func (s *Store) Link(ctx context.Context, from, to string) error {
 		return failure("link", from, err)
 	}
 	err = s.inDir(path.Dir(to), func() error {
-		err := s.publish("link", from, to, fi)
+		err := s.publish("link", from, to, fi, nil)
 		if errors.Is(err, fs.ErrNotExist) && !s.is(from, fi) {
 			return failure("link", from, store.ErrNotExist) // not for the lack of a directory
 		}

@@ -193,7 +193,7 @@ func (u *upload) commit() (dirfs.Info, error) {
 	if err := u.ctx.Err(); err != nil {
 		return dirfs.Info{}, failure("commit", u.name, err)
 	}
-	return fi, u.s.publish("commit", u.temp, u.name, fi)
+	return fi, u.s.publish("commit", u.temp, u.name, fi, u.dropTemp)
 }
 
 // Abort gives the upload up.
@@ -215,15 +215,21 @@ func (u *upload) discard() error {
 		err = u.w.Close()
 		u.w = nil
 	}
+	return errors.Join(err, u.dropTemp())
+}
+
+// dropTemp removes the temporary name, once.
+func (u *upload) dropTemp() error {
 	if u.temp == "" {
-		return err
+		return nil
 	}
-	if e := u.s.fs.Files.Remove(u.temp); e != nil && !errors.Is(e, fs.ErrNotExist) {
-		err = errors.Join(err, e)
-	}
+	err := u.s.fs.Files.Remove(u.temp)
 	u.s.mu.Lock()
 	delete(u.s.temps, u.temp)
 	u.s.mu.Unlock()
 	u.temp = ""
+	if errors.Is(err, fs.ErrNotExist) { // renamed, or swept
+		return nil
+	}
 	return err
 }
