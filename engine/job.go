@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/tidemark-io/tidemark/engine/runtime"
+)
+
+// What a job is configured with, and what it tells; see package runtime for the
+// fields.
+type (
+	// Config says how a job runs; its zero value runs without checkpoints.
+	Config = runtime.Config
+	// CheckpointConfig says where and how often checkpoints are taken.
+	CheckpointConfig = runtime.CheckpointConfig
+	// RestoreConfig says what state a job starts from.
+	RestoreConfig = runtime.RestoreConfig
+	// RestartConfig says what happens after a failure.
+	RestartConfig = runtime.RestartConfig
+	// Clock is where the engine takes time from.
+	Clock = runtime.Clock
+	// Job is a running job.
+	Job = runtime.Job
+	// Result is how a requested checkpoint ended.
+	Result = runtime.Result
+	// Stats is a picture of a running job, TaskStats of one subtask.
+	Stats     = runtime.Stats
+	TaskStats = runtime.TaskStats
+	// OutputRoller is the ability of a sink to say and withdraw what is
+	// visible of its output.
+	OutputRoller = runtime.OutputRoller
+)
+
+// Errors of a job.
+type (
+	// TaskError is the failure of one subtask.
+	TaskError = runtime.TaskError
+	// RestoreError lists why a checkpoint does not fit a job.
+	RestoreError = runtime.RestoreError
+	// DamagedError says that the checkpoint to restore is damaged.
+	DamagedError = runtime.DamagedError
+	// RollbackError says that restoring would write output twice.
+	RollbackError = runtime.RollbackError
+)
+
+// ErrFenced: another run has taken over the checkpoint directory.
+var ErrFenced = runtime.ErrFenced
+
+// Observer is told what happens to a job; the events are below.
+type (
+	Observer            = runtime.Observer
+	ObserverFunc        = runtime.ObserverFunc
+	Event               = runtime.Event
+	RunStarted          = runtime.RunStarted
+	CheckpointTriggered = runtime.CheckpointTriggered
+	CheckpointCompleted = runtime.CheckpointCompleted
+	CheckpointFailed    = runtime.CheckpointFailed
+	CheckpointRemoved   = runtime.CheckpointRemoved
+	TaskFailed          = runtime.TaskFailed
+	Restarting          = runtime.Restarting
+	LateRecords         = runtime.LateRecords
+	Finished            = runtime.Finished
+)
+
+// Start begins to run a graph. The job ends when its input does, when it fails
+// for good, when it is stopped, or when ctx is cancelled; a cancelled job takes
+// no checkpoint and leaves no goroutine.
+func Start(ctx context.Context, g *Graph, cfg Config) (*Job, error) {
+	if err := g.Err(); err != nil {
+		return nil, err
+	}
+	return runtime.Start(ctx, &g.plan, cfg)
+}
+
+// Run runs a graph to its end.
+func Run(ctx context.Context, g *Graph, cfg Config) error {
+	job, err := Start(ctx, g, cfg)
+	if err != nil {
+		return err
+	}
+	return job.Wait()
+}

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/engine/runtime"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/keygroup"
+	"github.com/tidemark-io/tidemark/keygroup/keyhash"
+)
+
+// NoTimestamp is the timestamp of a record that has no event time.
+const NoTimestamp = runtime.NoWatermark
+
+// receiver takes records of type T. timestamp is event time in ms.
+type receiver[T any] interface {
+	push(record T, timestamp int64)
+}
+
+// producer is an operator instance with an output of type T.
+type producer[T any] interface {
+	addConsumer(receiver[T])
+}
+
+// Output is where an operator's records go. It is used on the subtask's
+// goroutine only, during a call of the operator.
+type Output[T any] struct {
+	env       *runtime.Env
+	only      receiver[T] // the consumer, if there is just one
+	consumers []receiver[T]
+	timestamp int64 // of the record or timer being processed
+}
+
+// Emit sends a record with the timestamp of the record (or timer) being
+// processed. It never blocks.
+func (o *Output[T]) Emit(record T) { o.EmitAt(record, o.timestamp) }
+
+// EmitAt sends a record with a timestamp, event time in ms.
+func (o *Output[T]) EmitAt(record T, timestamp int64) {
+	if o.only != nil {
+		o.only.push(record, timestamp)
+	} else {
+		for _, c := range o.consumers {
+			c.push(record, timestamp)
+		}
+	}
+	o.env.Enter() // from here on a panic is this operator's again
+}
+
+func (o *Output[T]) addConsumer(r receiver[T]) {
+	o.consumers = append(o.consumers, r)
+	o.only = nil
+	if len(o.consumers) == 1 {
+		o.only = r
+	}
+}
+
+// sender encodes records into the channels of an exchange without keys.
+type sender[T any] struct {
+	env      *runtime.Env
+	part     *exchange.Partition
+	codec    Codec[T]
+	channels int
+	next     int
+}
+
+func newSender[T any](c Codec[T], r runtime.Route) receiver[T] {
+	s := &sender[T]{env: r.Env, part: r.Partition, codec: c, channels: r.Channels}
+	if r.Partitioner == format.Rebalance {
+		s.next = r.Subtask % r.Channels // spread the first records, too
+	}
+	return s
+}
+
+func (s *sender[T]) push(record T, timestamp int64) {
+	channel := s.next
+	if s.next++; s.next == s.channels {
+		s.next = 0
+	}
+	b := s.codec.Append(exchange.AppendRecord(s.part.Begin(channel), timestamp), record)
+	exchange.EndFrame(b, 0)
+	if err := s.part.End(channel, b); err != nil {
+		s.env.Fail(err)
+	}
+}
+
+// keyedSender encodes records into the channel of the subtask that owns the
+// key's group.
+type keyedSender[K, T any] struct {
+	env      *runtime.Env
+	part     *exchange.Partition
+	codec    Codec[T]
+	key      func(T) K
+	keyCodec Codec[K]
+	groups   int
+	owner    []int32
+	scratch  []byte
+}
+
+func (s *keyedSender[K, T]) push(record T, timestamp int64) {
+	s.scratch = s.keyCodec.Append(s.scratch[:0], s.key(record))
+	hash := keyhash.Of(s.scratch)
+	channel := int(s.owner[keygroup.Of(hash, s.groups)])
+	b := s.codec.Append(exchange.AppendKeyed(s.part.Begin(channel), uint32(hash), timestamp), record)
+	exchange.EndFrame(b, 0)
+	if err := s.part.End(channel, b); err != nil {
+		s.env.Fail(err)
+	}
+}
+
+// decoder is the receiving end of an exchange: it decodes the records of a
+// buffer and pushes them into the first operator of the chain.
+type decoder[T any] struct {
+	codec Codec[T]
+	next  receiver[T]
+}
+
+func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool, error) {
+	for {
+		f, ok := c.Next()
+		if !ok {
+			return true, c.Err()
+		}
+		if f.Kind() != exchange.TagRecord {
+			t.Control(channel, f)
+		} else {
+			record, n, err := d.codec.Decode(f.Payload)
+			if err != nil {
+				return false, err
+			}
+			if n != len(f.Payload) {
+				return false, errTrailing(n, len(f.Payload))
+			}
+			d.next.push(record, f.Timestamp)
+		}
+		if t.Attention() {
+			return false, nil
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/keygroup"
+)
+
+// attempt is one execution of a job's graph, from a restore (or from nothing) to
+// the end of the job or its first failure.
+type attempt struct {
+	job      *Job
+	cfg      *Config
+	plan     *plan
+	root     *root     // nil without checkpoints
+	restored *restored // nil if nothing was
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+
+	tasks []*Task
+	pool  *exchange.Pool
+	gates []*exchange.Gate
+	coord *coordinator
+
+	running sync.WaitGroup
+	start   chan struct{} // closed when all tasks are open, or one failed to
+
+	mu      sync.Mutex
+	open    int // tasks that have opened, or failed to
+	failure error
+}
+
+// newAttempt builds the tasks and what connects them.
+func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (*attempt, error) {
+	a := &attempt{job: j, cfg: &j.cfg, plan: p, root: j.root, restored: r, start: make(chan struct{})}
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	a.pool = exchange.NewPool(a.cfg.Exchange.BufferSize)
+	a.coord = newCoordinator(a)
+	first := make([]int, len(p.chains)) // number of each chain's first task
+	for i, c := range p.chains {
+		first[i] = len(a.tasks)
+		for subtask := range p.parallelism[c.nodes[0]] {
+			a.tasks = append(a.tasks, a.newTask(i, subtask))
+		}
+	}
+	for edge := range p.graph.Edges {
+		if p.chained[edge] {
+			continue
+		}
+		if err := a.connect(edge, first); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// newTask builds the operators of one subtask of a chain and connects them.
+func (a *attempt) newTask(chainIndex, subtask int) *Task {
+	c := a.plan.chains[chainIndex]
+	t := &Task{attempt: a, chain: chainIndex, number: len(a.tasks), subtask: subtask, mail: newMailbox()}
+	at := make(map[int]int, len(c.nodes)) // node → index in the chain
+	for i, node := range c.nodes {
+		n := a.plan.graph.Nodes[node]
+		env := &Env{UID: n.UID, Name: n.Name, Subtask: subtask, Parallelism: a.plan.parallelism[node],
+			task: t, index: i, attempt: a, node: n}
+		if groups := a.plan.keyGroups[node]; groups > 0 {
+			env.KeyGroups = groups
+			env.Range = keygroup.RangeOf(subtask, groups, env.Parallelism)
+			env.Interval = env.Range.Interval(groups)
+		}
+		slot := opSlot{op: n.New(), env: env, watermark: NoWatermark, emitted: NoWatermark}
+		slot.drainer, _ = slot.op.(Drainer)
+		at[node] = i
+		t.ops = append(t.ops, slot)
+	}
+	t.name = fmt.Sprintf("%s (%d/%d)", a.plan.graph.Nodes[c.nodes[0]].UID, subtask+1, t.ops[0].env.Parallelism)
+	for i, e := range a.plan.graph.Edges {
+		if a.plan.chained[i] && a.plan.chainOf[e.From] == chainIndex {
+			from, to := at[e.From], at[e.To]
+			e.Chain(t.ops[from].op, t.ops[to].op)
+			t.ops[from].children = append(t.ops[from].children, to)
+		}
+	}
+	return t
+}
+
+// connect builds the exchange of one edge.
+func (a *attempt) connect(edge int, first []int) error {
+	e := a.plan.graph.Edges[edge]
+	from, to := a.plan.chainOf[e.From], a.plan.chainOf[e.To]
+	receivers, senders := a.plan.channels(edge)
+	gates := make([]*exchange.Gate, a.plan.parallelism[e.To])
+	for i := range gates {
+		t := a.tasks[first[to]+i]
+		if t.input == nil {
+			t.input = &input{task: t}
+		}
+		gates[i] = exchange.NewGate(senders, t.mail.wake)
+		t.input.add(edge, gates[i], e.Receive(t.ops[0].op), a.cfg.Exchange.MaxFrame)
+	}
+	for i := range a.plan.parallelism[e.From] {
+		t := a.tasks[first[from]+i]
+		var targets []exchange.Target
+		if receivers == 1 && a.plan.partitioner[edge] == format.Forward {
+			targets = []exchange.Target{{Gate: gates[i]}}
+		} else {
+			for _, g := range gates {
+				targets = append(targets, exchange.Target{Gate: g, Channel: i})
+			}
+		}
+		part, err := exchange.NewPartition(a.pool, a.cfg.Exchange, targets, exchange.Hooks{Wake: t.mail.wake})
+		if err != nil {
+			return fmt.Errorf("edge %s: %w", a.plan.edgeID(edge), err)
+		}
+		slot := t.slotOf(e.From)
+		slot.parts = append(slot.parts, part)
+		t.partsOut = append(t.partsOut, part)
+		e.Send(slot.op, a.route(edge, slot.env, part, i))
+	}
+	return nil
+}
+
+// route tells a sender where its records go.
+func (a *attempt) route(edge int, env *Env, part *exchange.Partition, subtask int) Route {
+	e := a.plan.graph.Edges[edge]
+	r := Route{Env: env, Partition: part, Partitioner: a.plan.partitioner[edge], Channels: part.Channels(), Subtask: subtask}
+	if r.Partitioner == format.Keyed {
+		r.KeyGroups = a.plan.keyGroups[e.To]
+		r.Owner = make([]int32, r.KeyGroups)
+		for g := range r.Owner {
+			r.Owner[g] = int32(keygroup.Owner(g, r.KeyGroups, a.plan.parallelism[e.To]))
+		}
+	}
+	return r
+}
+
+// slotOf is the slot of a node in the task's chain.
+func (t *Task) slotOf(node int) *opSlot {
+	n := t.attempt.plan.graph.Nodes[node]
+	for i := range t.ops {
+		if t.ops[i].env.node == n {
+			return &t.ops[i]
+		}
+	}
+	return nil
+}
+
+// execute runs the attempt to its end.
+func (a *attempt) execute() error {
+	stop := context.AfterFunc(a.ctx, func() { a.fail(context.Cause(a.ctx)) })
+	defer stop()
+	defer a.cancel(nil)
+	for _, t := range a.tasks {
+		a.running.Add(1)
+		go t.run()
+	}
+	<-a.start
+	go a.coord.run()
+	a.running.Wait()
+	a.coord.close()
+	for _, t := range a.tasks {
+		t.release()
+	}
+	return a.failed()
+}
+
+// opened notes that a task has opened its operators, or failed to, and waits
+// for the others. It reports whether the attempt goes on.
+func (a *attempt) opened(t *Task, err error) bool {
+	if err != nil {
+		a.fail(err)
+	}
+	a.mu.Lock()
+	a.open++
+	last := a.open == len(a.tasks)
+	a.mu.Unlock()
+	if last {
+		if a.failed() == nil && a.restored != nil {
+			if err := a.restored.check(a); err != nil {
+				a.fail(err)
+			}
+		}
+		close(a.start)
+	}
+	<-a.start
+	return a.failed() == nil
+}
+
+// ended notes that a task is over.
+func (a *attempt) ended(t *Task, err error) {
+	if err != nil {
+		a.fail(err)
+	}
+	a.running.Done()
+}
+
+// fail ends the attempt. The first error counts; all tasks stop.
+func (a *attempt) fail(err error) {
+	a.mu.Lock()
+	first := a.failure == nil
+	if first {
+		a.failure = err
+	}
+	a.mu.Unlock()
+	if !first {
+		return
+	}
+	var task *TaskError
+	if errors.As(err, &task) {
+		a.observe(TaskFailed{Err: err})
+	}
+	a.cancel(err)
+	for _, t := range a.tasks {
+		t.mail.post(func() error { t.done = true; return nil })
+		for _, p := range t.partsOut {
+			p.Cancel()
+		}
+	}
+}
+
+func (a *attempt) failed() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failure
+}
+
+// finishedData notes that a task has processed all its data.
+func (a *attempt) finishedData(*Task) { a.coord.post(func() { a.coord.ended++ }) }
+
+// pending is the checkpoint of this id if it is under way; the caller then may
+// use its writer until it calls writing.Done.
+func (a *attempt) pending(id uint64) *pending {
+	if p := a.coord.current.Load(); p != nil && p.id == id && p.begin() {
+		return p
+	}
+	return nil
+}
+
+// acknowledge passes a task's part on to the coordinator.
+func (a *attempt) acknowledge(p *pending, k ack) {
+	a.coord.post(func() { a.coord.acknowledge(p, k) })
+}
+
+// decline says that a task gave a checkpoint up.
+func (a *attempt) decline(id uint64, err error) {
+	a.coord.post(func() {
+		if p := a.coord.current.Load(); p != nil && p.id == id {
+			a.coord.abort(p, err)
+		}
+	})
+}
+
+func (a *attempt) observe(e Event) { a.job.observe(e) }
+
+func (a *attempt) lineage() string { return a.job.lineage }
+
+func (a *attempt) run() uint64 {
+	if a.root == nil {
+		return 0
+	}
+	return a.root.run
+}
+
+func (a *attempt) restoredID() uint64 {
+	if a.restored == nil {
+		return 0
+	}
+	return a.restored.id
+}

@@ -1,0 +1,148 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/keygroup"
+	"github.com/tidemark-io/tidemark/store"
+)
+
+// Config says how a job runs. The zero value runs it with parallelism 1 and
+// without checkpoints; every field's zero value is its default.
+type Config struct {
+	// Parallelism is the number of subtasks of operators that name none; 0 is 1.
+	Parallelism int
+	// KeyGroups is the number of key groups of keyed operators. 0 takes that
+	// of the restored checkpoint, or [keygroup.DefaultGroups].
+	KeyGroups int
+	// DisableChaining gives every operator a task of its own.
+	DisableChaining bool
+
+	Checkpoints CheckpointConfig
+	Restore     RestoreConfig
+	Restart     RestartConfig
+
+	// Exchange sizes the buffers between tasks.
+	Exchange exchange.Config
+	// BufferTimeout is how long a record may wait in a buffer that is not
+	// full; 0 is 100 ms, negative is for ever.
+	BufferTimeout time.Duration
+
+	// Settings are written into checkpoints, secrets already redacted.
+	Settings []format.Setting
+	// Logger receives what the engine has to say; nil is silent.
+	Logger *slog.Logger
+	// Observer receives typed events; nil is nobody.
+	Observer Observer
+	// Clock is where time comes from; nil is the machine's.
+	Clock Clock
+}
+
+// CheckpointConfig says where and how often a job's state is checkpointed.
+type CheckpointConfig struct {
+	// Store is the root that checkpoints lie in; nil is no checkpoints.
+	Store store.Store
+	// Interval is the time between triggers; 0 takes none by itself, apart
+	// from the final one.
+	Interval time.Duration
+	// Timeout is when a checkpoint is given up; 0 is 10 minutes.
+	Timeout time.Duration
+	// MinPause is the least time between the end of one checkpoint and the
+	// trigger of the next.
+	MinPause time.Duration
+	// TolerableFailures is how many checkpoints in a row may fail before the
+	// job does.
+	TolerableFailures int
+	// Retained is how many completed checkpoints are kept; 0 is 3.
+	Retained int
+	// Objects is how many data objects a checkpoint is written to in
+	// parallel; 0 is the writer's default.
+	Objects int
+	// Compression is "none", "s2", "zstd", or "" for the writer's choice.
+	Compression string
+	// Software names the program in manifests.
+	Software string
+	// Location is the root as people write it, for messages.
+	Location string
+}
+
+// RestoreConfig says what state a job starts from.
+type RestoreConfig struct {
+	// From is "" for none, "latest" for the newest checkpoint of the newest
+	// lineage (none if the root has no checkpoint), or the path of a
+	// checkpoint below the root.
+	From string
+	// External is the store that From lies in, if it is not the job's root.
+	External store.Store
+	// Fallback allows to go back to an older intact checkpoint (R9).
+	Fallback bool
+	// RollbackOutput withdraws visible output of checkpoints later than the
+	// restored one (R9).
+	RollbackOutput bool
+	// AllowNonRestoredState accepts state for which the job has no operator.
+	AllowNonRestoredState bool
+}
+
+// RestartConfig is the fixed-delay restart strategy.
+type RestartConfig struct {
+	Attempts int           // restarts before the job fails; 0 is none
+	Delay    time.Duration // before each; 0 is 1 s
+}
+
+// Defaults of the zero Config.
+const (
+	defaultTimeout       = 10 * time.Minute
+	defaultRetained      = 3
+	defaultRestartDelay  = time.Second
+	defaultBufferTimeout = 100 * time.Millisecond
+)
+
+// withDefaults fills in the zero fields, or says what is wrong with the others.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Parallelism >= 0 && c.Parallelism <= keygroup.MaxGroups,
+		"parallelism is %d, it must be 1 to %d", c.Parallelism, keygroup.MaxGroups)
+	check(c.KeyGroups == 0 || keygroup.Valid(c.KeyGroups),
+		"number of key groups is %d, it must be 1 to %d", c.KeyGroups, keygroup.MaxGroups)
+	check(c.Checkpoints.Store != nil || c.Restore.From == "" || c.Restore.External != nil,
+		"restoring %q needs a checkpoint directory", c.Restore.From)
+	if c.Parallelism == 0 {
+		c.Parallelism = 1
+	}
+	if c.Checkpoints.Timeout == 0 {
+		c.Checkpoints.Timeout = defaultTimeout
+	}
+	if c.Checkpoints.Retained == 0 {
+		c.Checkpoints.Retained = defaultRetained
+	}
+	if c.Restart.Delay == 0 {
+		c.Restart.Delay = defaultRestartDelay
+	}
+	if c.Exchange == (exchange.Config{}) {
+		c.Exchange = exchange.DefaultConfig()
+	}
+	check(c.Exchange.Check() == nil, "%w", c.Exchange.Check())
+	if c.BufferTimeout == 0 {
+		c.BufferTimeout = defaultBufferTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Observer == nil {
+		c.Observer = ObserverFunc(func(Event) {})
+	}
+	if c.Clock == nil {
+		c.Clock = SystemClock{}
+	}
+	return c, errors.Join(errs...)
+}

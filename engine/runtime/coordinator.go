@@ -1,0 +1,352 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidemark-io/tidemark/engine/barrier"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/writer"
+)
+
+// coordinator takes the checkpoints of one attempt, one at a time, and ends the
+// attempt when all its data is processed. Its state belongs to its goroutine;
+// others post to its mailbox.
+type coordinator struct {
+	a    *attempt
+	mail *mailbox
+
+	current  atomic.Pointer[pending] // also read by tasks
+	requests []*request              // asked for by the user
+	due      bool                    // the interval has passed
+	stopping bool                    // a final checkpoint without end of data
+	ended    int                     // tasks that processed all their data
+	failures int                     // in a row
+	lastEnd  time.Time
+	closed   bool // nothing is triggered any more
+	closing  bool // run returns when nothing is under way
+	done     chan struct{}
+}
+
+// request is a checkpoint that somebody waits for.
+type request struct {
+	kind  format.CheckpointKind
+	final bool // the job stops afterwards
+	reply chan<- Result
+}
+
+// Result is how a requested checkpoint ended.
+type Result struct {
+	ID   uint64
+	Path string // below the root
+	Err  error
+}
+
+// Errors that are the reason why a checkpoint failed.
+var (
+	errExpired  = errors.New("the checkpoint took longer than its timeout")
+	errAttempt  = errors.New("the attempt ended")
+	errDisabled = errors.New("the job has no checkpoint directory")
+)
+
+func newCoordinator(a *attempt) *coordinator {
+	return &coordinator{a: a, mail: newMailbox(), done: make(chan struct{})}
+}
+
+// run is the coordinator's goroutine. It ends after [coordinator.close].
+func (c *coordinator) run() {
+	defer close(c.done)
+	c.lastEnd = c.a.cfg.Clock.Now()
+	c.tick()
+	for {
+		for _, mail := range c.mail.take() {
+			_ = mail() // the coordinator's mails deal with their errors
+		}
+		if c.closing && c.current.Load() == nil {
+			break
+		}
+		c.consider()
+		c.mail.parked.Store(true)
+		if !c.mail.pending.Load() {
+			<-c.mail.wakeup
+		}
+		c.mail.parked.Store(false)
+	}
+	c.mail.close()
+}
+
+func (c *coordinator) post(f func()) bool {
+	return c.mail.post(func() error { f(); return nil })
+}
+
+// tick marks a checkpoint as due after each interval.
+func (c *coordinator) tick() {
+	cfg := &c.a.cfg.Checkpoints
+	if cfg.Store == nil || cfg.Interval <= 0 {
+		return
+	}
+	c.a.cfg.Clock.AfterFunc(cfg.Interval, func() {
+		c.post(func() {
+			c.due = true
+			c.tick()
+		})
+	})
+}
+
+// consider triggers the next checkpoint if one is wanted and none is under way.
+func (c *coordinator) consider() {
+	if c.closed || c.current.Load() != nil {
+		return
+	}
+	allEnded := c.ended == len(c.a.tasks)
+	if c.a.cfg.Checkpoints.Store == nil {
+		c.withoutCheckpoints(allEnded)
+		return
+	}
+	switch {
+	case len(c.requests) > 0:
+		r := c.requests[0]
+		c.requests = c.requests[1:]
+		c.trigger(r.kind, r.final || allEnded, []*request{r})
+	case allEnded || c.stopping:
+		c.trigger(format.Checkpoint, true, nil)
+	case c.due && c.paused():
+		c.due = false
+		c.trigger(format.Checkpoint, false, nil)
+	}
+}
+
+// withoutCheckpoints ends a job that has nowhere to put them.
+func (c *coordinator) withoutCheckpoints(allEnded bool) {
+	for _, r := range c.requests {
+		r.reply <- Result{Err: errDisabled}
+	}
+	c.requests = nil
+	if allEnded || c.stopping {
+		c.finish()
+	}
+}
+
+// paused reports whether the minimum pause has passed; if not it asks to be
+// considered again when it has.
+func (c *coordinator) paused() bool {
+	left := c.a.cfg.Checkpoints.MinPause - c.a.cfg.Clock.Now().Sub(c.lastEnd)
+	if left <= 0 {
+		return true
+	}
+	c.a.cfg.Clock.AfterFunc(left, func() { c.post(func() {}) })
+	return false
+}
+
+// trigger begins a checkpoint.
+func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests []*request) {
+	a := c.a
+	id := a.job.takeID()
+	p := &pending{
+		id: id, kind: kind, path: pathOf(kind, id), final: final, finished: final && c.ended == len(a.tasks), requests: requests,
+		triggered: a.cfg.Clock.Now(), rows: map[stateKey]int{}, missing: map[int]bool{},
+	}
+	w, err := writer.New(writer.Options{
+		Store: a.cfg.Checkpoints.Store, Dir: p.path, ID: id, Objects: a.cfg.Checkpoints.Objects,
+		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: a.root.checkFence, Logger: a.cfg.Logger,
+	})
+	if err != nil {
+		a.fail(fmt.Errorf("checkpoint %d: %w", id, err))
+		return
+	}
+	p.writer = w
+	p.ctx, p.cancel = context.WithCancelCause(a.ctx)
+	for _, t := range a.tasks {
+		p.missing[t.number] = true
+	}
+	p.stopTimer = a.cfg.Clock.AfterFunc(a.cfg.Checkpoints.Timeout, func() { c.post(func() { c.abort(p, errExpired) }) })
+	c.current.Store(p)
+	a.observe(CheckpointTriggered{ID: id, Path: p.path, At: p.triggered})
+	b := barrier.Barrier{ID: id, Timestamp: p.triggered.UnixMilli(), Final: final}
+	if kind == format.Savepoint {
+		b.Kind = barrier.Savepoint
+	}
+	for _, t := range a.tasks {
+		if t.input == nil {
+			t.mail.post(func() error { return t.triggered(b) })
+		}
+	}
+}
+
+// compressions maps the configuration's names to the writer's.
+var compressions = map[string]writer.Compression{
+	"": writer.CompressAuto, "auto": writer.CompressAuto, "none": writer.CompressNone,
+	"s2": writer.CompressS2, "zstd": writer.CompressZstd,
+}
+
+// acknowledge takes a task's part.
+func (c *coordinator) acknowledge(p *pending, k ack) {
+	if c.current.Load() != p {
+		return
+	}
+	if k.err != nil {
+		c.abort(p, k.err)
+		return
+	}
+	if p.acknowledge(k) && p.begin() {
+		go c.commit(p)
+	}
+}
+
+// commit publishes a checkpoint of which all parts are written.
+func (c *coordinator) commit(p *pending) {
+	defer p.writing.Done()
+	err := p.writer.Seal(p.ctx)
+	m := p.manifest(c.a)
+	if err == nil {
+		err = p.writer.Commit(p.ctx, m)
+	}
+	if err != nil && p.ctx.Err() != nil {
+		err = context.Cause(p.ctx)
+	}
+	if err != nil {
+		c.post(func() { c.abort(p, err) })
+		return
+	}
+	p.committed = m
+	c.post(func() {
+		if !p.aborting { // else the one who gave it up finds it committed
+			go func() {
+				p.end(nil)
+				c.post(func() { c.completed(p, m) })
+			}()
+		}
+	})
+}
+
+// completed follows the commit of a checkpoint.
+func (c *coordinator) completed(p *pending, m *format.Manifest) {
+	a := c.a
+	c.current.Store(nil)
+	c.failures = 0
+	c.lastEnd = a.cfg.Clock.Now()
+	e := CheckpointCompleted{ID: p.id, Path: p.path, Bytes: m.Summary.StateBytes, Entries: m.Summary.Entries, Duration: c.lastEnd.Sub(p.triggered)}
+	for _, k := range p.acks {
+		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.alignment), max(e.MaxStartDelay, k.startDelay)
+	}
+	publishes := p.kind == format.Checkpoint || p.final
+	if p.kind == format.Checkpoint {
+		a.job.completed(restorePoint{id: p.id, path: p.path})
+	}
+	a.observe(e)
+	for _, r := range p.requests {
+		r.reply <- Result{ID: p.id, Path: p.path}
+	}
+	if publishes {
+		for _, t := range a.tasks {
+			t.mail.post(func() error { return t.checkpointComplete(p.id) })
+		}
+	}
+	a.job.retain(a.ctx)
+	if p.final {
+		c.finish()
+	}
+}
+
+// abort gives a checkpoint up: tasks stop writing it, and what was written is
+// removed. Nothing of it ever becomes visible.
+func (c *coordinator) abort(p *pending, reason error) {
+	if c.current.Load() != p || p.aborting {
+		return
+	}
+	p.aborting = true
+	for _, t := range c.a.tasks {
+		t.mail.post(func() error { return t.abortCheckpoint(p.id) })
+	}
+	go func() {
+		p.end(reason)
+		if m := p.committed; m != nil { // it was quicker
+			c.post(func() { c.completed(p, m) })
+			return
+		}
+		// The attempt may have ended, the clean-up is still wanted.
+		err := p.writer.Abort(context.WithoutCancel(p.ctx))
+		c.post(func() { c.aborted(p, errors.Join(reason, err)) })
+	}()
+}
+
+// aborted follows the clean-up of a checkpoint that failed.
+func (c *coordinator) aborted(p *pending, reason error) {
+	a := c.a
+	c.current.Store(nil)
+	c.lastEnd = a.cfg.Clock.Now()
+	a.observe(CheckpointFailed{ID: p.id, Path: p.path, Reason: reason})
+	for _, r := range p.requests {
+		r.reply <- Result{ID: p.id, Path: p.path, Err: reason}
+	}
+	if errors.Is(reason, errAttempt) {
+		return
+	}
+	if errors.Is(reason, ErrFenced) {
+		a.fail(reason)
+		return
+	}
+	c.failures++
+	if c.failures > a.cfg.Checkpoints.TolerableFailures {
+		a.fail(fmt.Errorf("checkpoint %d failed, and %d in a row is more than the %d tolerated: %w",
+			p.id, c.failures, a.cfg.Checkpoints.TolerableFailures, reason))
+	}
+}
+
+// finish lets all tasks end: their data is processed and, with checkpoints, the
+// final one is committed.
+func (c *coordinator) finish() {
+	c.closed = true
+	for _, t := range c.a.tasks {
+		t.mail.post(func() error { t.done = true; return nil })
+	}
+}
+
+// close ends the coordinator and waits for what it began. It is called when all
+// tasks have ended.
+func (c *coordinator) close() {
+	c.post(func() {
+		c.closed, c.closing = true, true
+		for _, r := range c.requests {
+			r.reply <- Result{Err: errAttempt}
+		}
+		c.requests = nil
+		if p := c.current.Load(); p != nil {
+			c.abort(p, errAttempt)
+		}
+	})
+	<-c.done
+}
+
+// stop ends the job: the sources stand still, a final checkpoint follows.
+func (c *coordinator) stop() {
+	if c.stopping {
+		return
+	}
+	c.stopping = true
+	c.suspend()
+}
+
+// suspend lets the sources stand still.
+func (c *coordinator) suspend() {
+	for _, t := range c.a.tasks {
+		if t.input == nil {
+			t.mail.post(func() error { t.suspended = true; return nil })
+		}
+	}
+}
+
+// ask takes a request of the user.
+func (c *coordinator) ask(r *request) {
+	if c.closed {
+		r.reply <- Result{Err: errAttempt}
+		return
+	}
+	if r.final {
+		c.suspend()
+	}
+	c.requests = append(c.requests, r)
+}

@@ -1,0 +1,95 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrFenced: another run has taken over the checkpoint root; this one may not
+// write there any more (R11).
+var ErrFenced = errors.New("another run has taken over the checkpoint directory")
+
+// ErrStopped ends a job that was told to stop before it could take a final
+// checkpoint.
+var ErrStopped = errors.New("the job was stopped")
+
+// TaskError is the failure of one subtask.
+type TaskError struct {
+	UID     string // of the operator
+	Subtask int
+	Err     error
+	Stack   []byte // of a panic, else nil
+}
+
+// Error names the operator, the subtask and the cause.
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("operator %q, subtask %d: %v", e.UID, e.Subtask, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// RestoreError lists all differences between a checkpoint and the job that was
+// to be restored from it.
+type RestoreError struct {
+	Path     string // of the checkpoint
+	Problems []Problem
+}
+
+// Problem is one reason why a checkpoint cannot be restored into a job.
+type Problem struct {
+	UID    string // of the operator
+	State  string // "" for the operator itself
+	What   string
+	Remedy string // what to do, as a command where one helps
+}
+
+// Error lists the problems, one on each line, with what helps.
+func (e *RestoreError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "checkpoint %s does not fit this job:", e.Path)
+	for _, p := range e.Problems {
+		fmt.Fprintf(&b, "\n  operator %q", p.UID)
+		if p.State != "" {
+			fmt.Fprintf(&b, ", state %q", p.State)
+		}
+		fmt.Fprintf(&b, ": %s", p.What)
+		if p.Remedy != "" {
+			fmt.Fprintf(&b, "\n    try: %s", p.Remedy)
+		}
+	}
+	return b.String()
+}
+
+// DamagedError says that the checkpoint to restore is damaged, and which older
+// one is intact.
+type DamagedError struct {
+	Path   string // the damaged checkpoint
+	Intact string // the next older intact one, "" if there is none
+	Err    error
+}
+
+// Error names both checkpoints and what to do.
+func (e *DamagedError) Error() string {
+	if e.Intact == "" {
+		return fmt.Sprintf("%v\n  no older checkpoint is intact\n  try: tidemark verify %s", e.Err, e.Path)
+	}
+	return fmt.Sprintf("%v\n  the next older checkpoint, %s, is intact\n  try: --restore-fallback, which goes back to it", e.Err, e.Intact)
+}
+
+// Unwrap returns the damage.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// RollbackError says that going back to an older checkpoint would write output
+// twice, since output of later checkpoints is visible.
+type RollbackError struct {
+	Path    string   // the checkpoint to restore
+	Visible []string // output that belongs to later ones
+}
+
+// Error lists the output and what to do.
+func (e *RollbackError) Error() string {
+	return fmt.Sprintf("restoring %s would write output twice: %d visible files belong to later checkpoints (the first is %s)\n  try: --rollback-output, which moves them to .withdrawn",
+		e.Path, len(e.Visible), e.Visible[0])
+}

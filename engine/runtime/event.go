@@ -1,0 +1,90 @@
+package runtime
+
+import "time"
+
+// Observer is told what happens to a job. Observe is called by the engine's
+// goroutines, one call at a time, and must return soon.
+type Observer interface {
+	Observe(Event)
+}
+
+// ObserverFunc is a function as an Observer.
+type ObserverFunc func(Event)
+
+// Observe calls the function.
+func (f ObserverFunc) Observe(e Event) { f(e) }
+
+// Event is one of the event types of this package.
+type Event interface{ event() }
+
+// RunStarted is the first event of a run, after the restore was planned.
+type RunStarted struct {
+	Run      uint64 // 0 without checkpoints
+	Lineage  string
+	Restored string // path of the restored checkpoint, "" if none
+	ID       uint64 // of the restored checkpoint
+}
+
+// CheckpointTriggered says that a checkpoint has begun.
+type CheckpointTriggered struct {
+	ID   uint64
+	Path string
+	At   time.Time
+}
+
+// CheckpointCompleted says that a checkpoint is committed.
+type CheckpointCompleted struct {
+	ID       uint64
+	Path     string
+	Bytes    uint64 // of its data objects
+	Entries  uint64
+	Duration time.Duration // from trigger to commit
+	// MaxAlignment and MaxStartDelay are the largest over the subtasks.
+	MaxAlignment, MaxStartDelay time.Duration
+}
+
+// CheckpointFailed says that a checkpoint was given up. Nothing of it is
+// visible.
+type CheckpointFailed struct {
+	ID     uint64
+	Path   string
+	Reason error
+}
+
+// CheckpointRemoved says that a checkpoint was deleted since newer ones are
+// kept.
+type CheckpointRemoved struct {
+	ID   uint64
+	Path string
+}
+
+// TaskFailed says that a subtask failed; the restart strategy decides what
+// follows.
+type TaskFailed struct{ Err error }
+
+// Restarting says that the job starts again after a failure.
+type Restarting struct {
+	Attempt int    // 1 is the first restart
+	From    string // path of the checkpoint, "" if there is none
+}
+
+// LateRecords says that records came behind the watermark and were dropped
+// since the last event of this kind.
+type LateRecords struct {
+	UID     string
+	Subtask int
+	Count   int64
+}
+
+// Finished is the last event of a run.
+type Finished struct{ Err error }
+
+func (RunStarted) event()          {}
+func (CheckpointTriggered) event() {}
+func (CheckpointCompleted) event() {}
+func (CheckpointFailed) event()    {}
+func (CheckpointRemoved) event()   {}
+func (TaskFailed) event()          {}
+func (Restarting) event()          {}
+func (LateRecords) event()         {}
+func (Finished) event()            {}

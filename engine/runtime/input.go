@@ -1,0 +1,146 @@
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/tidemark-io/tidemark/engine/barrier"
+	"github.com/tidemark-io/tidemark/engine/exchange"
+)
+
+// input is what a task reads: its gates, of which it numbers the channels
+// through, the state of the barrier handler, and event time on the channels.
+type input struct {
+	task     *Task
+	gates    []*gateInput
+	channels int
+	valve    *valve
+	handler  barrier.State
+	actions  []barrier.Action
+
+	turn  int        // gate that is asked next
+	open  *gateInput // gate of the buffer being read, nil if none
+	ended int        // channels that sent the end of data
+}
+
+// gateInput is one gate with what decodes its buffers.
+type gateInput struct {
+	edge     int
+	gate     *exchange.Gate
+	receiver Receiver
+	cursors  []*exchange.Cursor
+	first    int // number of the gate's first channel in the task
+	channel  int // channel of the buffer being read
+	buffer   *exchange.Buffer
+}
+
+// add appends a gate. All gates are added before the task runs.
+func (in *input) add(edge int, g *exchange.Gate, r Receiver, maxFrame int) {
+	gi := &gateInput{edge: edge, gate: g, receiver: r, first: in.channels}
+	for range g.Channels() {
+		gi.cursors = append(gi.cursors, exchange.NewCursor(maxFrame))
+	}
+	in.channels += g.Channels()
+	in.gates = append(in.gates, gi)
+	in.valve = newValve(in.channels)
+	in.handler = barrier.New(in.channels)
+}
+
+// ready reports whether step has something to do.
+func (in *input) ready() bool {
+	if in.open != nil {
+		return true
+	}
+	for _, g := range in.gates {
+		if g.gate.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// step processes what is left of the current buffer, or takes the next buffer
+// or event. It reports whether there was anything.
+func (in *input) step() (bool, error) {
+	if in.open != nil {
+		return true, in.read(in.open)
+	}
+	for range in.gates {
+		g := in.gates[in.turn]
+		in.turn = (in.turn + 1) % len(in.gates)
+		el, ok := g.gate.Poll()
+		if !ok {
+			continue
+		}
+		if el.Event != nil {
+			return true, in.event(g, el.Channel, el.Event)
+		}
+		g.channel, g.buffer = el.Channel, el.Buffer
+		g.cursors[el.Channel].Feed(el.Buffer.Bytes())
+		in.open = g
+		return true, in.read(g)
+	}
+	return false, nil
+}
+
+// read runs the receiver over the current buffer of a gate.
+func (in *input) read(g *gateInput) error {
+	in.task.current = 0
+	exhausted, err := g.receiver.Run(in.task, g.first+g.channel, g.cursors[g.channel])
+	if err != nil {
+		return fmt.Errorf("reading channel %d of edge %s: %w", g.channel, in.task.attempt.plan.edgeID(g.edge), err)
+	}
+	if exhausted {
+		g.gate.Recycle(g.buffer)
+		g.buffer, in.open = nil, nil
+	}
+	return nil
+}
+
+// event deals with an element that is not data.
+func (in *input) event(g *gateInput, channel int, e *exchange.Event) error {
+	flat := g.first + channel
+	switch e.Kind {
+	case exchange.BarrierEvent:
+		return in.handle(barrier.Arrived(flat, e.Barrier))
+	case exchange.CancelBarrier:
+		return in.handle(barrier.Cancelled(flat, e.ID))
+	case exchange.EndOfPartition:
+		return in.handle(barrier.Ended(flat))
+	case exchange.EndOfData:
+		in.ended++
+		if in.ended == in.channels {
+			in.task.drains = append(in.task.drains, drain{op: endOfInput})
+			in.task.halted = true
+		}
+		return nil
+	default:
+		return fmt.Errorf("channel %d of edge %s: unexpected event %v", channel, in.task.attempt.plan.edgeID(g.edge), e.Kind)
+	}
+}
+
+// handle asks the barrier handler and does what it says.
+func (in *input) handle(e barrier.Event) error {
+	in.handler, in.actions = barrier.Step(in.handler, e, in.actions[:0])
+	return in.task.act(in.actions)
+}
+
+// resume lets a channel go on that stood still behind a barrier.
+func (in *input) resume(flat int) {
+	for i := len(in.gates) - 1; i >= 0; i-- {
+		if g := in.gates[i]; flat >= g.first {
+			g.gate.Resume(flat - g.first)
+			return
+		}
+	}
+}
+
+// release gives back what is still queued.
+func (in *input) release() {
+	for _, g := range in.gates {
+		if g.buffer != nil {
+			g.gate.Recycle(g.buffer)
+			g.buffer = nil
+		}
+		g.gate.Close()
+	}
+}

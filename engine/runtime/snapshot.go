@@ -1,0 +1,306 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tidemark-io/tidemark/engine/barrier"
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/keygroup"
+	"github.com/tidemark-io/tidemark/writer"
+)
+
+// StateSpec describes one named state of an operator.
+type StateSpec struct {
+	Name      string
+	Kind      format.Kind
+	Namespace *format.Schema // nil if the state has no namespaces
+	Value     *format.Schema
+}
+
+// SplitTime is the watermark generator of one source split (R3).
+type SplitTime struct {
+	Split   string
+	Largest int64 // event time in ms, NoWatermark if no record was seen
+	Idle    bool
+}
+
+// Names of the states that hold watermarks.
+const (
+	floorState   = "watermark.floor"
+	subtaskState = "watermark.subtask"
+	channelState = "watermark.channel"
+	splitState   = "watermark.split"
+)
+
+// Snapshot collects one task's part of a checkpoint. What an operator hands
+// over is written in the background, while the task goes on.
+type Snapshot struct {
+	task  *Task
+	op    int
+	id    uint64
+	parts []part
+}
+
+// part is one slice to be written.
+type part struct {
+	env     *Env
+	spec    StateSpec
+	edge    int // index in the graph, or format.None
+	write   func(context.Context, *writer.Slice) error
+	release func() // called in any case; may be nil
+}
+
+// ID is the id of the checkpoint.
+func (s *Snapshot) ID() uint64 { return s.id }
+
+// Add hands over a state that write will write. release is called when write
+// has returned or will not be called; it may be nil.
+func (s *Snapshot) Add(spec StateSpec, write func(context.Context, *writer.Slice) error, release func()) {
+	s.parts = append(s.parts, part{env: s.task.ops[s.op].env, spec: spec, edge: format.None, write: write, release: release})
+}
+
+// List hands over the items of a list state.
+func (s *Snapshot) List(spec StateSpec, items [][]byte) {
+	s.ListLater(spec, func(context.Context) ([][]byte, error) { return items, nil })
+}
+
+// ListLater hands over a list state whose items are only known in the
+// background.
+func (s *Snapshot) ListLater(spec StateSpec, items func(context.Context) ([][]byte, error)) {
+	s.Add(spec, func(ctx context.Context, sl *writer.Slice) error {
+		list, err := items(ctx)
+		if err != nil {
+			return err
+		}
+		for _, item := range list {
+			if err := sl.Item(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
+// SplitTimes hands over the watermark generators of a source.
+func (s *Snapshot) SplitTimes(times []SplitTime) {
+	s.Add(StateSpec{Name: splitState, Kind: format.KindSplitWatermark}, func(_ context.Context, sl *writer.Slice) error {
+		for _, t := range times {
+			if err := sl.SplitWatermark(format.SplitWatermark{Split: []byte(t.Split), Watermark: t.Largest, Status: status(t.Idle)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
+// snapshots follows the checkpoints of one task.
+type snapshots struct {
+	begun      time.Time // first barrier of the current checkpoint
+	alignment  time.Duration
+	startDelay time.Duration
+	cancel     context.CancelFunc // of the one being written
+	writing    sync.WaitGroup
+}
+
+func (s *snapshots) first(a barrier.Action, now time.Time) {
+	s.begun, s.alignment = now, 0
+	s.startDelay = max(now.Sub(time.UnixMilli(a.Barrier.Timestamp)), 0)
+}
+
+func (s *snapshots) last(now time.Time) { s.alignment = now.Sub(s.begun) }
+
+// wait waits until nothing is written any more.
+func (s *snapshots) wait() { s.writing.Wait() }
+
+// snapshot is the one moment at which a task's state belongs to a checkpoint:
+// the barrier goes to all outputs, and the operators hand over their state.
+func (t *Task) snapshot(b barrier.Barrier) error {
+	if err := t.emit(exchange.NewBarrier(b)); err != nil {
+		return err
+	}
+	if t.snapshots.cancel != nil { // of an aborted one that may still be writing
+		t.snapshots.cancel()
+		t.snapshots.wait()
+	}
+	p := t.attempt.pending(b.ID)
+	if p == nil {
+		return nil // given up meanwhile; those downstream find that out too
+	}
+	t.reportLate()
+	began := t.attempt.cfg.Clock.Now()
+	s := &Snapshot{task: t, id: b.ID}
+	for i := range t.ops {
+		t.current, s.op = i, i
+		if op, ok := t.ops[i].op.(Snapshotter); ok {
+			if err := op.Snapshot(s); err != nil {
+				s.release()
+				p.writing.Done()
+				return err
+			}
+		}
+		t.snapshotTime(s)
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	t.snapshots.cancel = cancel
+	sync := t.attempt.cfg.Clock.Now().Sub(began)
+	ack := ack{task: t.number, alignment: t.snapshots.alignment, startDelay: t.snapshots.startDelay, sync: sync}
+	for i := range t.ops {
+		ack.watermarks = append(ack.watermarks, t.ops[i].watermark)
+	}
+	t.snapshots.writing.Add(1)
+	go func() {
+		defer t.snapshots.writing.Done()
+		defer p.writing.Done()
+		defer cancel()
+		ack.slices, ack.err = s.write(ctx, p)
+		t.attempt.acknowledge(p, ack)
+	}()
+	return nil
+}
+
+// snapshotTime hands over event time as the current operator knows it (R3).
+func (t *Task) snapshotTime(s *Snapshot) {
+	slot := &t.ops[s.op]
+	env := slot.env
+	target := NoWatermark
+	for _, d := range t.drains {
+		if d.op == s.op && !d.catchUp {
+			target = max(target, d.watermark)
+		}
+	}
+	row := format.SubtaskWatermark{Subtask: uint32(t.subtask), Current: slot.watermark, Emitted: slot.emitted, Drain: target, Status: status(slot.idle)}
+	s.Add(StateSpec{Name: subtaskState, Kind: format.KindSubtaskWatermark}, func(_ context.Context, sl *writer.Slice) error {
+		return sl.SubtaskWatermark(row)
+	}, nil)
+	if env.KeyGroups > 0 {
+		floors := slot.floors.snapshot(env.Interval, slot.watermark, target)
+		s.Add(StateSpec{Name: floorState, Kind: format.KindFloor}, func(_ context.Context, sl *writer.Slice) error {
+			for _, f := range floors {
+				if err := sl.Floor(f); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil)
+	}
+	if s.op == 0 && t.input != nil {
+		t.snapshotChannels(s)
+	}
+}
+
+func status(idle bool) format.Status {
+	if idle {
+		return format.StatusIdle
+	}
+	return format.StatusActive
+}
+
+// snapshotChannels hands over the watermark of each input channel.
+func (t *Task) snapshotChannels(s *Snapshot) {
+	for _, g := range t.input.gates {
+		rows := make([]format.ChannelWatermark, len(g.cursors))
+		for c := range rows {
+			ct := t.input.valve.channels[g.first+c]
+			rows[c] = format.ChannelWatermark{Sender: uint32(c), Receiver: t.subtask, Watermark: ct.watermark, Status: status(ct.idle)}
+		}
+		s.Add(StateSpec{Name: channelState, Kind: format.KindChannelWatermark}, func(_ context.Context, sl *writer.Slice) error {
+			for _, r := range rows {
+				if err := sl.ChannelWatermark(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil)
+		s.parts[len(s.parts)-1].edge = g.edge
+	}
+}
+
+// write writes all parts, one after the other.
+func (s *Snapshot) write(ctx context.Context, p *pending) ([]format.Slice, error) {
+	defer s.release()
+	slices := make([]format.Slice, 0, len(s.parts))
+	for i := range s.parts {
+		sl, err := s.parts[i].run(ctx, p, s.task.subtask)
+		if err != nil {
+			return nil, fmt.Errorf("operator %q, subtask %d, state %q: %w", s.parts[i].env.UID, s.task.subtask, s.parts[i].spec.Name, err)
+		}
+		slices = append(slices, sl)
+	}
+	return slices, nil
+}
+
+// run writes one part as a slice.
+func (pt *part) run(ctx context.Context, p *pending, subtask int) (format.Slice, error) {
+	if err := ctx.Err(); err != nil {
+		return format.Slice{}, context.Cause(ctx)
+	}
+	interval := keygroup.All()
+	if pt.spec.Kind == format.KindKeyed || pt.spec.Kind == format.KindTimer || pt.spec.Kind == format.KindFloor {
+		interval = pt.env.Interval
+	}
+	sl, err := p.writer.Slice(ctx, writer.SliceSpec{
+		State: p.row(pt.env.node, pt.edge, pt.spec), Operator: pt.env.UID, Name: pt.spec.Name,
+		Parallelism: uint32(pt.env.Parallelism), KeyGroups: uint32(pt.env.KeyGroups), Edge: pt.edgeID(),
+		Key: pt.env.node.KeySchema, Namespace: pt.spec.Namespace, Value: pt.spec.Value,
+		Kind: pt.spec.Kind, Subtask: uint32(subtask), Interval: interval,
+	})
+	if err != nil {
+		return format.Slice{}, err
+	}
+	if err := pt.write(ctx, sl); err != nil {
+		sl.Abandon()
+		return format.Slice{}, err
+	}
+	return sl.Close()
+}
+
+// edgeID names the edge that the part belongs to, "" if none.
+func (pt *part) edgeID() string {
+	if pt.edge == format.None {
+		return ""
+	}
+	return pt.env.attempt.plan.edgeID(pt.edge)
+}
+
+// release gives back what the parts hold.
+func (s *Snapshot) release() {
+	for i := range s.parts {
+		if r := s.parts[i].release; r != nil {
+			s.parts[i].release = nil
+			r()
+		}
+	}
+}
+
+// triggered begins a checkpoint at a source.
+func (t *Task) triggered(b barrier.Barrier) error {
+	now := t.attempt.cfg.Clock.Now()
+	t.snapshots.first(barrier.Action{Barrier: b}, now)
+	t.snapshots.last(now)
+	return t.snapshot(b)
+}
+
+// checkpointComplete tells the operators that a checkpoint is committed.
+func (t *Task) checkpointComplete(id uint64) error {
+	for i := range t.ops {
+		t.current = i
+		if op, ok := t.ops[i].op.(Notified); ok {
+			if err := op.CheckpointComplete(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// abortCheckpoint forgets a checkpoint that the coordinator gave up.
+func (t *Task) abortCheckpoint(id uint64) error {
+	if t.input == nil {
+		return nil
+	}
+	return t.input.handle(barrier.Aborted(id))
+}
