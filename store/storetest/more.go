@@ -61,13 +61,20 @@ func testList(t *testing.T, s store.Store) {
 }
 
 func testListMany(t *testing.T, s store.Store) {
-	const n = 1000
-	var want []string
-	for i := range n {
-		name := fmt.Sprintf("dir-%d/object-%04d", i%7, i)
-		put(t, s, name, nil)
-		want = append(want, name)
+	const n, writers = 1000, 20 // writers, so that a disk can sync for several at once
+	want := make([]string, n)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := w; i < n; i += writers {
+				want[i] = fmt.Sprintf("dir-%d/object-%04d", i%7, i)
+				if _, err := store.WriteAll(t.Context(), s, want[i], nil); err != nil {
+					t.Errorf("create: %v", err)
+				}
+			}
+		})
 	}
+	wg.Wait()
 	slices.Sort(want)
 	if got := names(t, s, ""); !slices.Equal(got, want) {
 		t.Errorf("%d listed, %d created", len(got), n)
