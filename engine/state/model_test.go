@@ -23,6 +23,8 @@ type modelKey struct {
 	key, ns string
 }
 
+func (k modelKey) String() string { return fmt.Sprintf("%08x/%x/%x", uint32(k.hash), k.key, k.ns) }
+
 func compareModelKeys(a, b modelKey) int {
 	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.key, b.key), cmp.Compare(a.ns, b.ns))
 }
@@ -314,7 +316,7 @@ var modelOptions = []Options{
 }
 
 func TestTableAgainstModel(t *testing.T) {
-	const operations = 20_000
+	const operations = 10_000
 	for i, o := range modelOptions {
 		for _, collide := range []int{0, 3} {
 			for _, keys := range []int{30, 3000} {

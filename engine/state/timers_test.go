@@ -18,6 +18,8 @@ type modelTimer struct {
 	time int64
 }
 
+func (x modelTimer) String() string { return fmt.Sprintf("%v@%d", x.modelKey, x.time) }
+
 // byTime is the order of firing, byKey that of a snapshot.
 func byTime(a, b modelTimer) int {
 	return cmp.Or(cmp.Compare(a.time, b.time), compareModelKeys(a.modelKey, b.modelKey))
@@ -159,7 +161,7 @@ func (m *timerModel) check(groups int) error {
 	for _, x := range want {
 		got, ok := other.Pop(math.MaxInt64)
 		if !ok || (modelTimer{modelKey{keygroup.Hash(got.Sum >> 32), string(got.Key), string(got.Namespace)}, got.Time}) != x {
-			return fmt.Errorf("restored timers fire %v, want %v", got, x)
+			return fmt.Errorf("restored timers fire %+v, want %v", got, x)
 		}
 	}
 	if _, ok := other.Pop(math.MaxInt64); ok || other.Len() != 0 {
