@@ -22,10 +22,9 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		Job: Job{Parallelism: 1, Chaining: true, WatermarkInterval: 200 * time.Millisecond},
-		Checkpoints: Checkpoints{Interval: 10 * time.Second, Timeout: 10 * time.Minute, MaxConcurrent: 1, NumRetained: 3,
-			Retention: RetainOnCancellation, AfterTasksFinish: true, Compression: "s2"},
-		Restart: Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},
+		Job:         Job{Parallelism: 1, Chaining: true},
+		Checkpoints: Checkpoints{Interval: 10 * time.Second, Timeout: 10 * time.Minute, NumRetained: 3, Compression: "s2"},
+		Restart:     Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},
 		Network: Network{SegmentSize: 32 << 10, BuffersPerChannel: 2, FloatingPerGate: 8, MaxPerChannel: 10, OverdraftPerGate: 5,
 			BufferTimeout: 100 * time.Millisecond, Exchange: "local"},
 		Spill: Spill{Memory: 4 << 20, Disk: 1 << 30},

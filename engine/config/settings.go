@@ -14,25 +14,13 @@ type Settings struct {
 
 // Job is what concerns the whole graph.
 type Job struct {
-	Name              string
-	Parallelism       int           // of operators that name none
-	KeyGroups         int           // maximum parallelism of keyed operators; 0 lets the engine choose
-	Chaining          bool          // run neighbours in one task where possible
-	WatermarkInterval time.Duration // between periodic watermarks
-	Input             string        // path the catalogue's job reads, "" for its default
-	SinkDir           string        // path the catalogue's job writes to
-	Rate              float64       // records per second over all sources; 0 is no limit
+	Parallelism int     // of operators that name none
+	KeyGroups   int     // maximum parallelism of keyed operators; 0 lets the engine choose
+	Chaining    bool    // run neighbours in one task where possible
+	Input       string  // path the catalogue's job reads, "" for its default
+	SinkDir     string  // path the catalogue's job writes to
+	Rate        float64 // records per second over all sources; 0 is no limit
 }
-
-// Retention says what becomes of checkpoints when the job has ended.
-type Retention string
-
-// Retentions, by Flink's names.
-const (
-	DeleteOnCancellation Retention = "DELETE_ON_CANCELLATION" // kept after a failure, deleted after an ordered stop
-	RetainOnCancellation Retention = "RETAIN_ON_CANCELLATION" // always kept
-	NoRetention          Retention = "NO_EXTERNALIZED_CHECKPOINTS"
-)
 
 // Checkpoints is when and where checkpoints are made.
 type Checkpoints struct {
@@ -40,11 +28,8 @@ type Checkpoints struct {
 	Interval          time.Duration // 0 is none by themselves
 	Timeout           time.Duration
 	MinPause          time.Duration // between the end of one and the start of the next
-	MaxConcurrent     int
-	TolerableFailures int // in a row; one more fails the job
+	TolerableFailures int           // in a row; one more fails the job
 	NumRetained       int
-	Retention         Retention
-	AfterTasksFinish  bool   // go on when some tasks have ended, and take a final one
 	Compression       string // none, s2 or zstd
 	StoreFaults       string // fault expression of the store, for tests; "" is none
 }

@@ -31,15 +31,14 @@ var checkpointOptions = []Option{
 		store: field(ParseDuration, func(s *Settings) *time.Duration { return &s.Checkpoints.MinPause })},
 	{Key: keyMaxConcurrent, Type: Int, Default: "1", Status: NotYet,
 		Help: "checkpoints in progress at a time", Reason: "one checkpoint at a time is what this version does",
-		store: field(atLeast(1, parseInt), func(s *Settings) *int { return &s.Checkpoints.MaxConcurrent })},
+		store: atLeastOne},
 	{Key: "execution.checkpointing.tolerable-failed-checkpoints", Type: Int, Default: "0", Status: Supported,
 		Help:  "failed checkpoints in a row that do not fail the job",
 		store: field(atLeast(0, parseInt), func(s *Settings) *int { return &s.Checkpoints.TolerableFailures })},
-	{Key: "execution.checkpointing.externalized-checkpoint-retention", Type: Enum, Default: string(RetainOnCancellation), Status: Supported,
-		Values: []string{string(DeleteOnCancellation), string(RetainOnCancellation), string(NoRetention)},
-		Help:   "what becomes of the checkpoints when the job has ended", Flink: string(NoRetention),
-		Reason: "a checkpoint that is gone cannot be looked at",
-		store:  func(s *Settings, v string) error { s.Checkpoints.Retention = Retention(strings.ToUpper(v)); return nil }},
+	{Key: "execution.checkpointing.externalized-checkpoint-retention", Type: Enum, Default: "RETAIN_ON_CANCELLATION", Status: NotYet,
+		Values: []string{"DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"},
+		Help:   "what becomes of the checkpoints when the job has ended", Flink: "NO_EXTERNALIZED_CHECKPOINTS",
+		Reason: "checkpoints are kept, because one that is gone cannot be looked at"},
 	{Key: "execution.checkpointing.num-retained", Aliases: []string{"state.checkpoints.num-retained"}, Type: Int, Default: "3", Status: Supported,
 		Help: "completed checkpoints to keep", Flink: "1", Reason: "if the newest one is damaged there is one to go back to",
 		store: field(atLeast(1, parseInt), func(s *Settings) *int { return &s.Checkpoints.NumRetained })},
@@ -52,9 +51,8 @@ var checkpointOptions = []Option{
 	{Key: "execution.checkpointing.mode", Type: Enum, Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"}, Default: "EXACTLY_ONCE", Status: NotYet,
 		Help: "guarantee of the state", Reason: "state is exactly once only"},
 	{Key: "execution.checkpointing.checkpoints-after-tasks-finish", Aliases: []string{"execution.checkpointing.checkpoints-after-tasks-finish.enabled"},
-		Type: Bool, Default: "true", Status: Supported,
-		Help:  "go on when some tasks have ended, and take a final checkpoint at the end of input",
-		store: field(parseBool, func(s *Settings) *bool { return &s.Checkpoints.AfterTasksFinish })},
+		Type: Bool, Default: "true", Status: NotYet, Help: "go on when some tasks have ended, and take a final checkpoint at the end of input",
+		Reason: "there is always a final checkpoint"},
 	{Key: "execution.checkpointing.storage", Aliases: []string{"state.checkpoint-storage"}, Type: Enum,
 		Values: []string{"filesystem", "jobmanager"}, Default: "filesystem", Status: NotYet, Reason: "checkpoints are kept in a directory"},
 	{Key: "execution.checkpointing.incremental", Aliases: []string{"state.backend.incremental"}, Type: Bool, Default: "false", Status: NotYet,
@@ -140,13 +138,11 @@ var jobOptions = []Option{
 		store: field(atLeast(1, parseInt), func(s *Settings) *int { return &s.Job.Parallelism })},
 	{Key: "pipeline.max-parallelism", Type: Int, Default: "-1", Status: Supported, Help: "number of key groups, at most 32768; -1 chooses by the parallelism",
 		store: field(parseKeyGroups, func(s *Settings) *int { return &s.Job.KeyGroups })},
-	{Key: "pipeline.name", Type: String, Status: Supported, Help: "name of the job in its checkpoints",
-		store: field(parseString, func(s *Settings) *string { return &s.Job.Name })},
+	{Key: "pipeline.name", Type: String, Status: NoEffect, Reason: "a job of the catalogue has its name"},
 	{Key: "pipeline.operator-chaining.enabled", Aliases: []string{"pipeline.operator-chaining"}, Type: Bool, Default: "true", Status: Supported,
 		Help:  "run neighbouring operators in one task where that is possible",
 		store: field(parseBool, func(s *Settings) *bool { return &s.Job.Chaining })},
-	{Key: "pipeline.auto-watermark-interval", Type: Duration, Default: "200 ms", Status: Supported, Help: "time between periodic watermarks",
-		store: field(atLeast(time.Millisecond, ParseDuration), func(s *Settings) *time.Duration { return &s.Job.WatermarkInterval })},
+	{Key: "pipeline.auto-watermark-interval", Type: Duration, Default: "200 ms", Status: NoEffect, Reason: "watermarks come by the number of records"},
 	{Key: "pipeline.object-reuse", Type: Bool, Default: "false", Status: NoEffect, Reason: "records between tasks are bytes"},
 	{Key: "execution.runtime-mode", Type: Enum, Values: []string{"STREAMING", "BATCH", "AUTOMATIC"}, Default: "STREAMING", Status: NotYet,
 		only: []string{"STREAMING", "AUTOMATIC"}, Reason: "jobs are streams"},
@@ -171,6 +167,12 @@ func parseDir(text string) (string, error) {
 		return "", fmt.Errorf("%q names a host; write file:///path or the path alone", text)
 	}
 	return "", fmt.Errorf("%q: addresses of %s are %w; use a directory", text, scheme, ErrNotYet)
+}
+
+// atLeastOne checks a number that is kept nowhere.
+func atLeastOne(_ *Settings, text string) error {
+	_, err := atLeast(1, parseInt)(text)
+	return err
 }
 
 func parseStrategy(text string) (string, error) {
