@@ -190,7 +190,7 @@ func (w *Writer) lease(ctx context.Context) (*object, error) {
 	defer w.mu.Unlock()
 	err := w.err
 	if err == nil && w.stage != writing {
-		err = fmt.Errorf("writer: slice after Seal: %w", ErrState)
+		err = w.failLocked(fmt.Errorf("writer: slice after Seal: %w", ErrState))
 	}
 	if err != nil {
 		<-w.leases
