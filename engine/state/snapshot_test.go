@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/keygroup"
@@ -101,6 +103,58 @@ func readRound(snap *Snapshot, want int, round uint64) error {
 		return fmt.Errorf("%d entries, want %d", n, want)
 	}
 	return nil
+}
+
+// TestSnapshotWaits: each side waits while the other copies a page. The test
+// plays the side that copies, so the other one must not come to an end.
+func TestSnapshotWaits(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		during, after uint64
+		do            func(*Table, *Snapshot)
+	}{
+		{"owner", pageReading, pageRead, func(table *Table, _ *Snapshot) {
+			r, _ := table.Find(1<<32, key8(1), nil)
+			copy(table.Mutable(r), key8(2))
+		}},
+		{"reader", pageSaving, pageSaved, func(_ *Table, s *Snapshot) {
+			for e := range s.Entries() {
+				if string(e.Value) != string(key8(7)) {
+					t.Errorf("value %x is not that of the pre-image", e.Value)
+				}
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := mustTable(t, Options{Groups: 1, Range: whole(1), KeyWidth: 8, ValueWidth: 8})
+			if _, err := table.Set(1<<32, key8(1), nil, key8(7)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := table.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			sg := &s.groups[0]
+			sg.saved = [][]byte{append([]byte(nil), sg.slab...)}
+			sg.pages[0].Store(s.epoch<<epochShift | c.during)
+			var ended atomic.Bool
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.do(table, s)
+				ended.Store(true)
+			}()
+			for range 1000 {
+				runtime.Gosched()
+			}
+			if ended.Load() {
+				t.Error("went on while the page was being copied")
+			}
+			sg.pages[0].Store(s.epoch<<epochShift | c.after)
+			<-done
+			s.Release()
+		})
+	}
 }
 
 func TestSnapshotLifeCycle(t *testing.T) {

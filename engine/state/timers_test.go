@@ -244,6 +244,13 @@ func TestTimersForget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for range 100_000 { // the same timer, over and over
+		timers.Delete(keyhash.Sum64(key8(11)), key8(11), nil, 5_000_000)
+		if _, err := timers.Register(keyhash.Sum64(key8(11)), key8(11), nil, 5_000_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	timers.Delete(keyhash.Sum64(key8(11)), key8(11), nil, 5_000_000)
 	if timers.Len() != 10 || timers.Bytes() > 100_000 {
 		t.Errorf("%d timers take %d bytes", timers.Len(), timers.Bytes())
 	}
