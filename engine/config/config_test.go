@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 		Restart:     Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},
 		Network: Network{SegmentSize: 32 << 10, BuffersPerChannel: 2, FloatingPerGate: 8, MaxPerChannel: 10, OverdraftPerGate: 5,
 			BufferTimeout: 100 * time.Millisecond, Exchange: "local"},
-		Spill: Spill{Memory: 4 << 20, Disk: 1 << 30},
+		Spill: Spill{Memory: 64 << 20, Disk: 1 << 30},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)

@@ -64,6 +64,6 @@ type Network struct {
 // Spill is where output goes that does not fit the buffers in the middle of a
 // record.
 type Spill struct {
-	Memory int64 // bytes for each task
-	Disk   int64 // bytes for each task, beyond Memory
+	Memory int64 // bytes for each task and edge
+	Disk   int64 // bytes for the same, beyond Memory
 }
