@@ -225,7 +225,7 @@ func (m *model) report(t *testing.T, err error) {
 // TestModel runs many random interleavings. Failures print a transcript that
 // can be put into testdata.
 func TestModel(t *testing.T) {
-	runs := 30000
+	runs := 15000
 	if testing.Short() {
 		runs = 3000
 	}

@@ -119,6 +119,50 @@ func TestPartitionWakes(t *testing.T) {
 	w.close(t)
 }
 
+// TestACappedChannelDoesNotHoldTheOthersBack: what is spilled for a channel
+// moves on, and the sender is told so, while another one stands still at its
+// cap. Else a barrier in the spill could wait for itself in a circle.
+func TestACappedChannelDoesNotHoldTheOthersBack(t *testing.T) {
+	cfg := testConfig()
+	cfg.BuffersPerChannel, cfg.FloatingPerGate, cfg.MaxPerChannel, cfg.MaxOverdraft, cfg.SpillMemory = 2, 2, 3, 0, 1<<20
+	w := newWire(t, cfg, 2)
+	wakes := 0
+	w.part.hooks.Wake = func() { wakes++ }
+	for ch, n := range []int{5, 4} {
+		for range n {
+			if err := send(w.part, ch, 0, cfg.BufferSize-lengthSize-keyedHeader); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.part.Emit(NewCancel(1)); err != nil {
+		t.Fatal(err)
+	}
+	taken := 0
+	for {
+		el, ok := w.gates[1].Poll()
+		if !ok {
+			t.Fatalf("the event did not come, after %d buffers", taken)
+		}
+		if el.Event != nil {
+			break
+		}
+		wakes = 0
+		w.gates[1].Recycle(el.Buffer)
+		taken++
+		if _, spilled := w.part.InUse(); wakes != min(spilled, 1) {
+			t.Fatalf("%d wakes after buffer %d, with %d spilled", wakes, taken, spilled)
+		}
+		if w.part.Available() {
+			t.Fatal("available with a channel at its cap")
+		}
+	}
+	if taken != 4 || len(w.gates[0].queues) != 1 || w.gates[0].bufs != 5 {
+		t.Errorf("%d buffers taken, %d queued for the other", taken, w.gates[0].bufs)
+	}
+	w.close(t)
+}
+
 // TestRetainedBuffersKeepTheirBytes: a checkpoint's reference outlives the
 // receiver's, and does not hold the credit.
 func TestRetainedBuffersKeepTheirBytes(t *testing.T) {

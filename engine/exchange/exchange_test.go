@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"testing"
 )
 
@@ -112,5 +113,65 @@ func TestAFrameArrivesAsItWasSent(t *testing.T) {
 	}
 	if got != 21 || w.curs[0].Err() != nil {
 		t.Fatalf("%d frames, error %v", got, w.curs[0].Err())
+	}
+}
+
+// TestSendingNonsense: what is no frame, or too long, is an error that stays.
+func TestSendingNonsense(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxFrame, cfg.SpillMemory = 1000, 1<<20
+	for _, c := range []struct {
+		name string
+		n    int
+		want error
+	}{{"nothing", 0, ErrFrame}, {"a header", lengthSize, ErrFrame}, {"at the limit", 1000 + lengthSize, nil}, {"over the limit", 1001 + lengthSize, ErrFrameLimit}} {
+		w := newWire(t, cfg, 1)
+		err := w.part.End(0, append(w.part.Begin(0), make([]byte, c.n)...))
+		if !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: error %v, want %v", c.name, err, c.want)
+		}
+		if c.want != nil {
+			for _, err := range []error{send(w.part, 0, 1, 10), w.part.Flush(), w.part.Emit(NewCancel(1)), w.part.Broadcast(AppendWatermark(nil, 1)), w.part.Err()} {
+				if !errors.Is(err, c.want) {
+					t.Errorf("%s: a later call returns %v", c.name, err)
+				}
+			}
+		}
+		w.close(t)
+	}
+}
+
+// TestFramesOfAllSizesGoThrough, whatever slice append chose: in the open
+// buffer, moved by append, or in scratch; a large one is not kept for ever.
+func TestFramesOfAllSizesGoThrough(t *testing.T) {
+	cfg := testConfig()
+	cfg.SpillMemory = 8 << 20
+	w := newWire(t, cfg, 1)
+	defer w.close(t)
+	var want []int64
+	var got []int64
+	sizes := []int{0, 1, 60, 61, 200, 239, 240, 250, 2 << 20, 3, 3, 3, 10_000, 5}
+	for i := range 400 {
+		if err := send(w.part, 0, uint64(i), sizes[i%len(sizes)]%(1+i*50)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, int64(i))
+		if err := w.part.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, w.drainAll(t, 0)...)
+	}
+	if err := send(w.part, 0, 400, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.part.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, w.drainAll(t, 0)...)
+	if !equal(got, append(want, 400)) {
+		t.Errorf("%d records of %d, or another order", len(got), len(want)+1)
+	}
+	if cap(w.part.scratch) > maxScratch || cap(w.curs[0].partial) > 4<<20 {
+		t.Errorf("%d and %d bytes are kept", cap(w.part.scratch), cap(w.curs[0].partial))
 	}
 }

@@ -229,3 +229,31 @@ func TestQueueAgainstASlice(t *testing.T) {
 		}
 	}
 }
+
+// TestEventsAreNamed: the names stand in logs and errors.
+func TestEventsAreNamed(t *testing.T) {
+	want := "barrier, cancel, end of data, end of partition, recovery complete, event(6)"
+	var got []string
+	for k := BarrierEvent; k <= RecoveryComplete+1; k++ {
+		got = append(got, k.String())
+	}
+	if s := strings.Join(got, ", "); s != want {
+		t.Errorf("got %s", s)
+	}
+	for _, c := range []struct {
+		ev                Event
+		blocks, overtakes bool
+	}{
+		{NewBarrier(barrier.Barrier{ID: 1}), true, false},
+		{NewBarrier(barrier.Barrier{ID: 1, Alignment: barrier.ForcedAligned}), true, false},
+		{NewBarrier(barrier.Barrier{ID: 1, Alignment: barrier.Unaligned}), false, true},
+		{NewCancel(1), false, false},
+		{Event{Kind: EndOfData}, false, false},
+		{Event{Kind: EndOfPartition}, false, false},
+		{Event{Kind: RecoveryComplete}, true, false},
+	} {
+		if c.ev.Blocks() != c.blocks || c.ev.Priority() != c.overtakes {
+			t.Errorf("%v %v: blocks %v, priority %v", c.ev.Kind, c.ev.Barrier, c.ev.Blocks(), c.ev.Priority())
+		}
+	}
+}

@@ -207,7 +207,7 @@ func (p *Partition) finish(ch int) {
 	b.seq = c.seq
 	c.seq++
 	p.count.Buffers++
-	if b.credit && c.behind.empty() {
+	if b.credit {
 		c.gate.push(c.index, element{buf: b})
 		return
 	}
@@ -265,8 +265,9 @@ func (p *Partition) HardBackpressured() bool { return p.hard.Load() }
 // Err returns the error that ended the partition, nil if it works.
 func (p *Partition) Err() error { return p.err }
 
-// Cancel makes a waiting sender, and its later calls that would wait, return
-// ErrClosed. Any goroutine may call it.
+// Cancel makes a sender that waits within End, and its later calls that would
+// wait, return ErrClosed. Any goroutine may call it. It does not call
+// Hooks.Wake.
 func (p *Partition) Cancel() {
 	p.mu.Lock()
 	p.cancelled = true

@@ -63,19 +63,19 @@ func (l *backlog) pop() entry {
 // memory, nil if there is none.
 func (l *backlog) newestInMemory() *entry {
 	for i := len(l.list) - 1; i >= l.head; i-- {
-		if e := &l.list[i]; e.buf != nil && !e.buf.credit {
+		if e := &l.list[i]; e.buf != nil {
 			return e
 		}
 	}
 	return nil
 }
 
-// spillBuffer puts a finished buffer into the channel's backlog.
+// spillBuffer puts a finished buffer without a credit into the channel's
+// backlog. (One with a credit never finds a backlog before it: credits are
+// given out only when nothing is spilled, or in the order of the backlog.)
 func (p *Partition) spillBuffer(c *channel, b *Buffer) {
-	if !b.credit {
-		p.spill.memory += int64(p.cfg.BufferSize)
-		p.count.SpilledBytes += uint64(len(b.data))
-	}
+	p.spill.memory += int64(p.cfg.BufferSize)
+	p.count.SpilledBytes += uint64(len(b.data))
 	c.behind.push(entry{buf: b})
 }
 
@@ -191,8 +191,6 @@ func (p *Partition) drainChannel(ch int, c *channel) error {
 		switch {
 		case e.ev != nil:
 			c.gate.push(c.index, element{ev: e.ev})
-		case e.buf != nil && e.buf.credit:
-			c.gate.push(c.index, element{buf: e.buf})
 		case !p.promote(ch):
 			return nil
 		case e.buf != nil:
