@@ -61,6 +61,15 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
+// asDamage turns a broken rule, found in bytes whose checksum holds, into a
+// cause of the class [ErrMalformed]. Other errors keep their class.
+func asDamage(err error) error {
+	if errors.Is(err, ErrInvalid) {
+		return malformed("%v", err)
+	}
+	return err
+}
+
 // overLimit makes a cause of the class [ErrLimit].
 func overLimit(what string, got, limit uint64) error {
 	return fmt.Errorf("%w: %s is %d, at most %d allowed", ErrLimit, what, got, limit)

@@ -64,6 +64,9 @@ func (m *ManifestReader) damage(offset uint64, unit string, cause error) error {
 // header to the directory, in the order of their kinds, the summary last.
 func (m *ManifestReader) readTables(start int, f openFooter) error {
 	var block Block
+	if f.decoded > TableBlock {
+		return m.damage(f.directory, "tables", overLimit("decoded length", uint64(f.decoded), TableBlock))
+	}
 	if err := m.readBlock(&block, KindTables, f.ref()); err != nil {
 		return err
 	}
@@ -218,9 +221,7 @@ func blockRows[Row any](m *ManifestReader, blocks []tableRow, cells func(*Row, *
 				r.left--
 				err := r.err
 				if err == nil {
-					if err = check(&row); err != nil {
-						err = malformed("%v", err)
-					}
+					err = asDamage(check(&row))
 				}
 				if err != nil {
 					var none Row

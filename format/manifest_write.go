@@ -53,15 +53,20 @@ func AppendManifest(dst []byte, m *Manifest) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	h := Header{Checkpoint: own.Summary.ID, Writer: own.Summary.WriterID, Name: own.Summary.Path}
+	return own.appendFile(dst, schemas)
+}
+
+// appendFile appends the encoding of the manifest as it is, unchecked.
+func (m *Manifest) appendFile(dst []byte, schemas [][]byte) ([]byte, error) {
+	h := Header{Checkpoint: m.Summary.ID, Writer: m.Summary.WriterID, Name: m.Summary.Path}
 	// The header states the length of the file; only its value is patched
 	// when that is known.
 	head, _, err := appendHeader(nil, manifestFile, &h)
 	if err != nil {
 		return dst, err
 	}
-	w := &manifestWriter{dst: append(make([]byte, 0, len(head)+64*len(own.Slices)), head...)}
-	if err := w.tables(&own, schemas); err != nil {
+	w := &manifestWriter{dst: append(make([]byte, 0, len(head)+64*len(m.Slices)), head...)}
+	if err := w.tables(m, schemas); err != nil {
 		return dst, err
 	}
 	f, err := w.directory()
@@ -124,7 +129,7 @@ func (w *manifestWriter) tables(m *Manifest, schemas [][]byte) error {
 func table[Row any](w *manifestWriter, kind Kind, rows []Row, cells func(*Row, *rowCodec)) error {
 	b := NewBuilder(kind)
 	if kind != KindSlices && kind != KindSummary {
-		b.Compress(CodecS2)
+		b.Compress(CodecZstd)
 	}
 	from := 0
 	for i := range rows {

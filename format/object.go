@@ -65,7 +65,7 @@ func directoryRow(c *rowCodec, back *uint64, e *Entry) {
 // [Object.DirectoryCRC] states.
 func AppendObjectEnd(dst []byte, at uint64, header []byte, entries []Entry) ([]byte, uint32, error) {
 	b := NewBuilder(KindDirectory)
-	b.Compress(CodecS2)
+	b.Compress(CodecZstd)
 	var end uint64
 	for i := range entries {
 		e := entries[i]
@@ -206,9 +206,7 @@ func (o *ObjectReader) Entries() iter.Seq2[Entry, error] {
 					e.Slice.Length, back, o.Directory, end)
 			}
 			if err == nil {
-				if err = e.check(); err != nil {
-					err = malformed("%v", err)
-				}
+				err = asDamage(e.check())
 			}
 			if err != nil {
 				yield(Entry{}, &CorruptError{o.object, int64(o.Directory), rowUnit(KindDirectory, row), err})
