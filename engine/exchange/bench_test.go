@@ -195,6 +195,22 @@ func BenchmarkSend(b *testing.B) {
 	w.close(b)
 }
 
+// BenchmarkSendFloor appends the same records to plain slices of a buffer's
+// size: what BenchmarkSend cannot be below.
+func BenchmarkSendFloor(b *testing.B) {
+	buf := make([]byte, 0, 32<<10)
+	r := benchRecord{1, 2, 3}
+	b.SetBytes(17 + 24)
+	for i := 0; b.Loop(); i++ {
+		if cap(buf)-len(buf) < 64 {
+			buf = buf[:0]
+		}
+		at := len(buf)
+		buf = appendRecord(AppendKeyed(buf, 7, int64(i)), &r)
+		EndFrame(buf, at)
+	}
+}
+
 // BenchmarkCursor is the receiver's cost of a record.
 func BenchmarkCursor(b *testing.B) {
 	var data []byte

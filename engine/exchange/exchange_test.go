@@ -139,6 +139,19 @@ func TestSendingNonsense(t *testing.T) {
 		}
 		w.close(t)
 	}
+	// The same with a slice that lies in the open buffer.
+	w := newWire(t, cfg, 1)
+	if err := send(w.part, 0, 1, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.part.End(0, append(w.part.Begin(0), 1, 2)); !errors.Is(err, ErrFrame) {
+		t.Errorf("two bytes: error %v", err)
+	}
+	o := w.part.channels[0].open.data
+	if tail := o[:cap(o)][len(o):]; &append(w.part.scratch[:0], 0)[0] == &tail[0] {
+		t.Error("the open buffer was taken for scratch")
+	}
+	w.close(t)
 }
 
 // TestFramesOfAllSizesGoThrough, whatever slice append chose: in the open

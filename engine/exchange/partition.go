@@ -116,7 +116,7 @@ func (p *Partition) Begin(ch int) []byte {
 // belongs to the partition again. End waits only if all spill space is used.
 func (p *Partition) End(ch int, b []byte) error {
 	c := &p.channels[ch]
-	if o := c.open; o != nil && len(o.data) < cap(o.data) && len(b) > 0 &&
+	if o := c.open; o != nil && len(o.data) < cap(o.data) && len(b) > lengthSize &&
 		&b[0] == &o.data[:len(o.data)+1][len(o.data)] && p.err == nil {
 		// The frame lies in the open buffer. (Had append moved it, it would
 		// begin elsewhere.)
@@ -138,7 +138,7 @@ func (p *Partition) End(ch int, b []byte) error {
 func (p *Partition) endCopied(ch int, b []byte) error {
 	err := p.write(ch, b)
 	p.hint = max(minHint, len(b), p.hint-(p.hint-len(b))/8)
-	if cap(b) > cap(p.scratch) && cap(b) <= maxScratch {
+	if err == nil && cap(b) > cap(p.scratch) && cap(b) <= maxScratch {
 		p.scratch = b[:0]
 	}
 	return err
