@@ -57,6 +57,7 @@ const (
 	Savepoint
 )
 
+// String is the kind in lower case.
 func (k Kind) String() string {
 	switch k {
 	case Checkpoint:
@@ -82,6 +83,7 @@ const (
 	Unaligned
 )
 
+// String is the alignment in lower case, as in transcripts.
 func (a Alignment) String() string {
 	switch a {
 	case Aligned:

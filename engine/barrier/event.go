@@ -118,6 +118,7 @@ const (
 	ReasonUnsupported
 )
 
+// String is the reason as a clause: "checkpoint 7: " fits before it.
 func (r Reason) String() string {
 	switch r {
 	case ReasonSubsumed:

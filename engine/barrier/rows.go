@@ -13,6 +13,7 @@ const (
 	A1
 )
 
+// String is the short name that the design uses: A0, A1.
 func (p Phase) String() string {
 	switch p {
 	case A0:

@@ -32,6 +32,7 @@ const (
 	RecoveryComplete
 )
 
+// String is the event's name in lower case.
 func (k EventKind) String() string {
 	switch k {
 	case BarrierEvent:

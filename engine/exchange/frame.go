@@ -104,6 +104,7 @@ type FrameError struct {
 	Err    error // ErrFrame or ErrFrameLimit
 }
 
+// Error is one line with the place, what was read there, and the cause.
 func (e *FrameError) Error() string {
 	return fmt.Sprintf("frame at offset %d (body length %d, tag %#02x): %v", e.Offset, e.Length, e.Tag, e.Err)
 }
