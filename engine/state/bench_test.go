@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/keygroup/keyhash"
@@ -240,4 +241,44 @@ func BenchmarkLoad(b *testing.B) {
 		b.ReportMetric(per, "ns/entry")
 		b.ReportMetric(perRandom/per, "x/random")
 	})
+}
+
+// BenchmarkTimers registers a million timers with a thousand different times
+// and fires them.
+func BenchmarkTimers(b *testing.B) {
+	const n = 1_000_000
+	var registered, fired float64
+	for b.Loop() {
+		timers, err := NewTimers(Options{Groups: 128, Range: whole(128), KeyWidth: 8, NamespaceWidth: 8})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var k [8]byte
+		start := b.Elapsed()
+		for i := range uint64(n) {
+			binary.LittleEndian.PutUint64(k[:], mix(i))
+			if _, err := timers.Register(keyhash.Sum64(k[:]), k[:], k[:], int64(mix(i)%1000)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		middle := b.Elapsed()
+		for range n {
+			if _, ok := timers.Pop(1000); !ok {
+				b.Fatal("a timer is missing")
+			}
+		}
+		registered += float64((middle - start).Nanoseconds())
+		fired += float64((b.Elapsed() - middle).Nanoseconds())
+	}
+	b.ReportMetric(registered/float64(b.N)/n, "ns/register")
+	b.ReportMetric(fired/float64(b.N)/n, "ns/fire")
+}
+
+// BenchmarkGC is one cycle of the garbage collector with four million entries.
+func BenchmarkGC(b *testing.B) {
+	table := fill8(b, 4_000_000)
+	for b.Loop() {
+		runtime.GC()
+	}
+	b.ReportMetric(float64(table.Bytes())/float64(table.Len()), "B/entry")
 }

@@ -53,6 +53,7 @@ type layout struct {
 	mul          uint64 // number of groups, or 1 with namespaces; see home
 	namespaced   bool
 	arena        bool // some field may lie in the arena
+	pair         bool // key and value of eight bytes each, no namespace
 	suffix       int  // trailing bytes of the namespace that are ordered last
 }
 
@@ -78,6 +79,7 @@ func makeLayout(o Options) layout {
 	l.ns = place(o.NamespaceWidth, inlineKey)
 	l.val = place(o.ValueWidth, inlineValue)
 	l.stride = off
+	l.pair = o.KeyWidth == 8 && o.NamespaceWidth == 0 && o.ValueWidth == 8
 	l.pageShift = uint(max(bits.Len(uint(pageTarget/l.stride)), 1) - 1)
 	return l
 }

@@ -216,12 +216,12 @@ type Entry struct {
 
 // entry reads a slot.
 func (l *layout) entry(slot, arena []byte) Entry {
-	return Entry{
-		Hash:      keygroup.Hash(l.hash(wordAt(slot, 0))),
-		Key:       l.key.bytes(slot, arena),
-		Namespace: l.ns.bytes(slot, arena),
-		Value:     l.val.bytes(slot, arena),
+	h := keygroup.Hash(l.hash(wordAt(slot, 0)))
+	if l.arena {
+		return Entry{h, l.key.bytes(slot, arena), l.ns.bytes(slot, arena), l.val.bytes(slot, arena)}
 	}
+	k, n, v := l.key.off+l.key.width, l.ns.off+l.ns.width, l.val.off+l.val.width
+	return Entry{h, slot[l.key.off:k:k], slot[l.ns.off:n:n], slot[l.val.off:v:v]}
 }
 
 // All yields the entries, group after group but inside a group in no order that

@@ -47,6 +47,9 @@ func (t *Table) Insert(r Ref, sum uint64, key, ns, value []byte) (Ref, error) {
 
 // check tells why an entry cannot be inserted.
 func (t *Table) check(r Ref, key, ns, value []byte) error {
+	if t.pair && len(key) == 8 && len(ns) == 0 && len(value) == 8 && r.group != noGroup {
+		return nil
+	}
 	if r.group == noGroup {
 		return fmt.Errorf("%w: %v of %d", ErrNotOwned, t.opts.Range, t.opts.Groups)
 	}
@@ -87,6 +90,11 @@ func (t *Table) freeFrom(g *group, slot int) int {
 
 // fill writes key, namespace and value into a slot.
 func (t *Table) fill(g *group, slot, key, ns, value []byte) {
+	if t.pair {
+		*(*[8]byte)(slot[wordSize:]) = [8]byte(key)
+		*(*[8]byte)(slot[2*wordSize:]) = [8]byte(value)
+		return
+	}
 	if !t.arena {
 		t.key.putInline(slot, key)
 		t.ns.putInline(slot, ns)
