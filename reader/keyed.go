@@ -95,12 +95,20 @@ func (c *Checkpoint) batches(ctx context.Context, uid, state string, kind format
 			yield(nil, err)
 			return
 		}
+		c.stateBatches(ctx, row, kind, iv, every)(yield)
+	}
+}
+
+// stateBatches walks those slices of a state, a row of States, that overlap the
+// interval and that accept chooses.
+func (c *Checkpoint) stateBatches(ctx context.Context, row int, kind format.Kind, iv keygroup.Interval, accept func(format.Slice) bool) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
 		for s, err := range c.Slices(ctx, row) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if s.Blocks == 0 || !s.Interval.Overlaps(iv) {
+			if s.Blocks == 0 || !s.Interval.Overlaps(iv) || !accept(s) {
 				continue
 			}
 			if !c.sliceBatches(ctx, s, kind, iv, yield) {

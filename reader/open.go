@@ -39,7 +39,12 @@ type Option func(*options)
 type options struct {
 	limits format.Limits
 	logger *slog.Logger
+	show   func(dir string) string
 }
+
+// WithDisplay sets how the commands in findings name a directory of the store,
+// for example by its full path. The default is the directory below the root.
+func WithDisplay(show func(dir string) string) Option { return func(o *options) { o.show = show } }
 
 // WithLimits bounds what is decoded; zero fields keep their defaults.
 func WithLimits(l format.Limits) Option { return func(o *options) { o.limits = l } }
@@ -58,6 +63,7 @@ type Checkpoint struct {
 	manifest *format.ManifestReader
 	object   store.Object // of the manifest
 	limits   format.Limits
+	show     func(dir string) string
 	handles  handles
 
 	mu           sync.Mutex
@@ -93,7 +99,10 @@ func Open(ctx context.Context, st store.Store, dir string, opts ...Option) (*Che
 	if o.limits.Block == 0 {
 		o.limits.Block = format.DefaultLimits().Block
 	}
-	c := &Checkpoint{st: st, dir: dir, limits: o.limits, handles: handles{st: st}}
+	if o.show == nil {
+		o.show = func(dir string) string { return dir }
+	}
+	c := &Checkpoint{st: st, dir: dir, limits: o.limits, show: o.show, handles: handles{st: st}}
 	err := c.openManifest(ctx, layout.Join(dir, layout.Manifest))
 	switch {
 	case err == nil:
@@ -172,7 +181,7 @@ func (c *Checkpoint) note(err error) {
 	c.notes = append(c.notes, checkpoint.Finding{
 		Severity: checkpoint.Error, Place: place,
 		Problem: "the manifest is damaged; its copy was used instead", Err: err,
-		Remedy: remedy("cp", c.dir, "DST"),
+		Remedy: c.remedy("cp", "DST"),
 	})
 }
 
@@ -202,7 +211,15 @@ func (c *Checkpoint) Notes() []checkpoint.Finding {
 	return slices.Clone(c.notes)
 }
 
-// remedy is a command of the tool.
-func remedy(verb string, args ...string) string {
-	return "tidemark " + verb + " " + strings.Join(args, " ")
+// remedy is a command of the tool on this checkpoint.
+func (c *Checkpoint) remedy(verb string, args ...string) string {
+	return strings.Join(append([]string{"tidemark", verb, shellWord(c.show(c.dir))}, args...), " ")
+}
+
+// shellWord quotes a word for a shell if it needs that.
+func shellWord(w string) string {
+	if w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,") == "" {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }

@@ -27,6 +27,7 @@ type stream struct {
 	from  uint64 // offset of the chunk in the object
 	block format.Block
 	ref   format.BlockRef // of block
+	raw   []byte          // its bytes, valid until the next step
 }
 
 // openStream reads the block index of a slice and keeps the blocks that can hold
@@ -36,6 +37,11 @@ func (c *Checkpoint) openStream(ctx context.Context, s format.Slice, kind format
 	if err != nil {
 		return nil, err
 	}
+	return c.openStreamAt(ctx, row, s, kind, iv)
+}
+
+// openStreamAt is openStream for a slice that lies in the given object.
+func (c *Checkpoint) openStreamAt(ctx context.Context, row format.Object, s format.Slice, kind format.Kind, iv keygroup.Interval) (*stream, error) {
 	if s.Offset+uint64(s.Length) > row.Length || uint64(s.Length) > c.limits.Block+format.MaxHeader {
 		return nil, &format.CorruptError{Object: row.Name, Offset: int64(min(s.Offset, math.MaxInt64)), Unit: "block-index block",
 			Err: fmt.Errorf("%w: %d bytes in an object of %d", format.ErrMalformed, s.Length, row.Length)}
@@ -88,9 +94,17 @@ func (s *stream) readIndex(ctx context.Context, iv keygroup.Interval) error {
 	return nil
 }
 
-// next decodes the next block. ok is false at the end. What the block before
-// held is not valid any more.
+// next reads and decodes the next block. ok is false at the end. What the block
+// before held is not valid any more.
 func (s *stream) next(ctx context.Context) (ok bool, err error) {
+	if ok, err = s.load(ctx); !ok || err != nil {
+		return false, err
+	}
+	return true, s.decode()
+}
+
+// load reads the next block without looking at it.
+func (s *stream) load(ctx context.Context) (ok bool, err error) {
 	if len(s.refs) == 0 {
 		return false, nil
 	}
@@ -101,11 +115,13 @@ func (s *stream) next(ctx context.Context) (ok bool, err error) {
 		}
 	}
 	at := ref.Offset - s.from
-	if err := s.block.Decode(s.h.name, s.chunk[at:at+uint64(ref.Length)], s.kind, ref, &s.c.limits); err != nil {
-		return false, err
-	}
-	s.ref, s.refs = ref, s.refs[1:]
+	s.ref, s.refs, s.raw = ref, s.refs[1:], s.chunk[at:at+uint64(ref.Length)]
 	return true, nil
+}
+
+// decode decodes the block that was loaded.
+func (s *stream) decode() error {
+	return s.block.Decode(s.h.name, s.raw, s.kind, s.ref, &s.c.limits)
 }
 
 // fetch reads the next block and those that directly follow it.

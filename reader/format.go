@@ -1,0 +1,103 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/store"
+)
+
+// Format opens the native checkpoints of one store for the tools.
+type Format struct {
+	st   store.Store
+	opts []Option
+}
+
+var (
+	_ checkpoint.Format = (*Format)(nil)
+	_ checkpoint.Lister = (*Format)(nil)
+)
+
+// NewFormat returns the native format on a store. The options are those of every
+// checkpoint that it opens.
+func NewFormat(st store.Store, opts ...Option) *Format { return &Format{st: st, opts: opts} }
+
+// Name is "tidemark".
+func (f *Format) Name() string { return "tidemark" }
+
+// Probe reports whether there is a checkpoint at the path, in whatever state: a
+// manifest, its copy, or data objects.
+func (f *Format) Probe(ctx context.Context, path string) (bool, error) {
+	err := absent(ctx, f.st, path)
+	switch {
+	case errors.Is(err, checkpoint.ErrIncomplete):
+		return true, nil
+	case !errors.Is(err, checkpoint.ErrNone):
+		return false, err
+	}
+	name := layout.Join(path, layout.Manifest)
+	if store.CheckName(name) != nil {
+		return false, nil
+	}
+	_, err = f.st.Stat(ctx, name)
+	if errors.Is(err, store.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Open opens the checkpoint at the path; see [Open].
+func (f *Format) Open(ctx context.Context, path string) (checkpoint.Checkpoint, error) {
+	c, err := Open(ctx, f.st, path, f.opts...)
+	if err != nil {
+		return nil, err
+	}
+	return NewModel(c), nil
+}
+
+// List yields what lies directly below a path, which may be "" for the root,
+// ascending by id. Only manifests' summaries are read.
+func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Info, error] {
+	return func(yield func(checkpoint.Info, error) bool) {
+		dirs, err := Dirs(ctx, f.st, path)
+		if err != nil {
+			yield(checkpoint.Info{}, err)
+			return
+		}
+		for _, d := range dirs {
+			info, err := f.describe(ctx, d)
+			if !yield(info, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// describe opens one checkpoint of a listing. The error is one of the storage
+// only.
+func (f *Format) describe(ctx context.Context, d Dir) (checkpoint.Info, error) {
+	c, err := Open(ctx, f.st, d.Path, f.opts...)
+	if err == nil {
+		info := infoOf(d.Path, c.Summary())
+		info.Notes = c.Notes()
+		if len(info.Notes) > 0 {
+			info.Status, info.Reason = checkpoint.Damaged, info.Notes[0].Err
+		}
+		return info, c.Close()
+	}
+	if cause := ctx.Err(); cause != nil {
+		return checkpoint.Info{}, context.Cause(ctx)
+	}
+	kind := checkpoint.KindCheckpoint
+	if d.Savepoint {
+		kind = checkpoint.KindSavepoint
+	}
+	return checkpoint.Info{Path: d.Path, Kind: kind, Status: checkpoint.StatusOf(err), Reason: err, ID: d.ID,
+		Subtasks: checkpoint.UnknownCount, Entries: checkpoint.UnknownCount, Bytes: checkpoint.UnknownCount,
+		InFlight:   checkpoint.Totals{Bytes: checkpoint.UnknownCount, Records: checkpoint.UnknownCount},
+		Watermarks: checkpoint.Watermarks{Min: format.Unknown, Max: format.Unknown}}, nil
+}
