@@ -19,6 +19,8 @@ type (
 	RestartConfig = runtime.RestartConfig
 	// Clock is where the engine takes time from.
 	Clock = runtime.Clock
+	// SystemClock is the clock of the machine.
+	SystemClock = runtime.SystemClock
 	// Job is a running job.
 	Job = runtime.Job
 	// Result is how a requested checkpoint ended.

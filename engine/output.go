@@ -116,21 +116,21 @@ type decoder[T any] struct {
 
 func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool, error) {
 	for {
-		f, ok := c.Next()
+		payload, timestamp, _, tag, ok := c.Read()
 		if !ok {
 			return true, c.Err()
 		}
-		if f.Kind() != exchange.TagRecord {
-			t.Control(channel, f)
+		if tag&exchange.TagKindMask != exchange.TagRecord {
+			t.Control(channel, exchange.Frame{Tag: tag, Timestamp: timestamp, Payload: payload})
 		} else {
-			record, n, err := d.codec.Decode(f.Payload)
+			record, n, err := d.codec.Decode(payload)
 			if err != nil {
 				return false, err
 			}
-			if n != len(f.Payload) {
-				return false, errTrailing(n, len(f.Payload))
+			if n != len(payload) {
+				return false, errTrailing(n, len(payload))
 			}
-			d.next.push(record, f.Timestamp)
+			d.next.push(record, timestamp)
 		}
 		if t.Attention() {
 			return false, nil

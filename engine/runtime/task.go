@@ -63,14 +63,14 @@ func (t *Task) Attention() bool {
 	return !t.available()
 }
 
-// available reports whether every output can take a record.
+// available reports whether every output can take a record. It asks all of
+// them, since being asked moves spilled data on.
 func (t *Task) available() bool {
+	all := true
 	for _, p := range t.partsOut {
-		if !p.Available() {
-			return false
-		}
+		all = p.Available() && all
 	}
-	return true
+	return all
 }
 
 // fail records the first failure of the task.
