@@ -12,26 +12,29 @@ import (
 
 // JSON writes the value as an indented JSON document. Characters that are not
 // printable are escaped, also those that JSON would allow as they are.
-func JSON(w io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeLine(w, ascii(text))
-}
+func JSON(w io.Writer, v any) error { return encode(w, v, "  ") }
 
 // JSONLine writes the value as JSON on one line.
-func JSONLine(w io.Writer, v any) error {
-	text, err := json.Marshal(v)
+func JSONLine(w io.Writer, v any) error { return encode(w, v, "") }
+
+func encode(w io.Writer, v any, indent string) error {
+	text, err := marshal(v, indent)
 	if err != nil {
 		return err
 	}
-	return writeLine(w, ascii(text))
+	_, err = w.Write(ascii(text))
+	return err
 }
 
-func writeLine(w io.Writer, text []byte) error {
-	_, err := w.Write(append(text, '\n'))
-	return err
+// marshal is json.Marshal without the escapes that only web pages need; the
+// text ends with a line feed.
+func marshal(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // ascii escapes what is not printable in JSON. Outside of strings JSON is all

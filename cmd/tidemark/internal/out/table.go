@@ -19,6 +19,7 @@ const (
 	Left  Align = iota // cut at the end
 	Right              // numbers; never cut
 	Path               // cut at the front: the last part of a path tells most
+	Keep               // as Left, but never cut
 )
 
 // Column is one column of a table.
@@ -89,7 +90,8 @@ func (t *Table) widths() []int {
 	for !t.Wide && total > Columns {
 		most := -1
 		for i, c := range t.Head {
-			if c.Align != Right && widths[i] > max(6, width(c.Name)) && (most < 0 || widths[i] > widths[most]) {
+			cuttable := c.Align == Left || c.Align == Path
+			if cuttable && widths[i] > max(6, width(c.Name)) && (most < 0 || widths[i] > widths[most]) {
 				most = i
 			}
 		}
@@ -140,7 +142,8 @@ func cut(text string, n int, align Align) string {
 	return string(kept) + "…"
 }
 
-// Fields writes lines of a name and a value, the values below each other.
+// Fields writes lines of a name and a value, the values below each other and
+// wrapped at blanks.
 func Fields(w io.Writer, pairs ...[2]string) error {
 	longest := 0
 	for _, p := range pairs {
@@ -148,10 +151,34 @@ func Fields(w io.Writer, pairs ...[2]string) error {
 	}
 	var b strings.Builder
 	for _, p := range pairs {
-		line := fmt.Sprintf("%-*s  %s", longest, p[0], Escape(p[1]))
-		b.WriteString(strings.TrimRight(line, " "))
-		b.WriteByte('\n')
+		name := p[0]
+		for _, line := range Wrap(Escape(p[1]), Columns-longest-2) {
+			b.WriteString(strings.TrimRight(fmt.Sprintf("%-*s  %s", longest, name, line), " "))
+			b.WriteByte('\n')
+			name = ""
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// Wrap cuts text at blanks into lines of at most n columns; a longer word has a
+// line of its own. There is always one line.
+func Wrap(text string, n int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case width(*last)+1+width(word) <= n:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// Len is the number of rows.
+func (t *Table) Len() int { return len(t.rows) }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,7 +13,7 @@ import (
 
 // YAML writes the value as YAML, with the names and the order of its JSON.
 func YAML(w io.Writer, v any) error {
-	text, err := json.Marshal(v)
+	text, err := marshal(v, "")
 	if err != nil {
 		return err
 	}
@@ -100,11 +99,20 @@ func yamlList(b *bytes.Buffer, dec *json.Decoder, depth int) error {
 // yamlWords are plain words that YAML takes for something else than text.
 var yamlWords = []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
-var yamlPlain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_/.-]*$`)
+// isWord tells letters, digits and a few signs behind a letter.
+func isWord(text string) bool {
+	for i, r := range text {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789_/.-", r)) {
+			return false
+		}
+	}
+	return text != ""
+}
 
 // yamlString quotes text unless it is plainly a word.
 func yamlString(text string) string {
-	if yamlPlain.MatchString(text) && !slices.Contains(yamlWords, strings.ToLower(text)) {
+	if isWord(text) && !slices.Contains(yamlWords, strings.ToLower(text)) {
 		return text
 	}
 	var b strings.Builder

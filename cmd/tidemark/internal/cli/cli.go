@@ -1,0 +1,226 @@
+// Package cli is the command line of tidemark. A command reads its flags, makes
+// one call of the library, prints, and returns an error that [exitCode] maps to
+// the exit code. Data goes to stdout, everything else to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+)
+
+// app is one call of the command.
+type app struct {
+	stdout, stderr io.Writer
+
+	output string // -o
+	json   bool
+	quiet  bool
+	color  string
+
+	started bool // a command's own code has begun: errors are no longer the parser's
+}
+
+// Main runs the command line and returns the exit code. It recovers panics of
+// the calling goroutine.
+func Main(args []string, stdout, stderr io.Writer) int { return run(args, stdout, stderr) }
+
+// run is Main with further commands, for tests.
+func run(args []string, stdout, stderr io.Writer, more ...func(*app) *cobra.Command) (code int) {
+	a := &app{stdout: stdout, stderr: stderr}
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "tidemark: internal error: %s\n%s", out.Escape(fmt.Sprint(r)), debug.Stack())
+			code = exitInternal
+		}
+	}()
+	ctx, stop := untilSignal()
+	defer stop()
+	root := a.root()
+	for _, m := range more {
+		root.AddCommand(m(a))
+	}
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usageError{err}
+	}
+	if cause := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && cause != nil {
+		err = cause
+	}
+	a.complain(err)
+	return exitCode(err)
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
+// second one ends the process.
+func untilSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if sig, ok := <-signals; ok {
+			cancel(signalError{sig})
+		}
+		if sig, ok := <-signals; ok {
+			os.Exit(signalCode(sig))
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
+}
+
+// complain prints an error, each of its lines escaped.
+func (a *app) complain(err error) {
+	var known codeError
+	if err == nil || errors.As(err, &known) && known.err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(a.stderr, "tidemark: %s\n", out.Escape(strings.TrimRight(line, "\n")))
+	}
+	var bad usageError
+	if errors.As(err, &bad) {
+		fmt.Fprintln(a.stderr, `tidemark: see "tidemark help"`)
+	}
+}
+
+// say prints a message for people, unless --quiet.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintln(a.stderr, "tidemark: "+out.Escape(fmt.Sprintf(format, args...)))
+	}
+}
+
+// Output formats.
+const (
+	asTable = "table"
+	asWide  = "wide"
+	asJSON  = "json"
+	asLines = "jsonl"
+	asYAML  = "yaml"
+)
+
+// root makes the tree of commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tidemark",
+		Short: "List, inspect and verify checkpoints; run jobs that make them",
+		Long: `Tidemark works on the checkpoints of streaming jobs: it lists them, shows what
+is in them, and checks every byte. It also runs the jobs of its catalogue.
+
+A PATH is a checkpoint's directory (jobs/ck/chk-7), its MANIFEST, or the root
+that holds the checkpoints (jobs/ck), which stands for all of them or for the
+newest, as the command says.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin() }
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVarP(&a.output, "output", "o", asTable, "`format`: table (if not given), wide, json, jsonl, yaml")
+	flags.BoolVar(&a.json, "json", false, "the same as -o json")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no messages on stderr, only errors")
+	flags.StringVar(&a.color, "color", "auto", "`when`: auto (if not given), always, never; and NO_COLOR")
+	for _, name := range []string{"output", "color"} {
+		flags.Lookup(name).DefValue = "" // said already, and the line has 80 columns
+	}
+	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.verify(), a.version(), a.completion())
+	root.AddCommand(topics()...)
+	return root
+}
+
+// begin checks the flags that all commands share.
+func (a *app) begin() error {
+	a.started = true
+	if a.json {
+		if a.output != asTable && a.output != asJSON {
+			return usage("--json and -o %s exclude each other", a.output)
+		}
+		a.output = asJSON
+	}
+	switch a.output {
+	case asTable, asWide, asJSON, asLines, asYAML:
+	default:
+		return usage("-o %q is none of table, wide, json, jsonl, yaml", a.output)
+	}
+	switch a.color {
+	case "auto", "always", "never":
+	default:
+		return usage("--color %q is none of auto, always, never", a.color)
+	}
+	return nil
+}
+
+// document prints a document in the formats that take it whole.
+func (a *app) document(v any) error {
+	if a.output == asYAML {
+		return out.YAML(a.stdout, v)
+	}
+	return out.JSON(a.stdout, v)
+}
+
+// coloured tells whether stdout gets colours.
+func (a *app) coloured() bool {
+	switch {
+	case a.color == "always":
+		return true
+	case a.color == "never" || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb":
+		return false
+	}
+	f, ok := a.stdout.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Colours.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+// paint returns a function that colours a line, nil without colours.
+func (a *app) paint(colour string) func(string) string {
+	if colour == "" || !a.coloured() {
+		return nil
+	}
+	return func(line string) string { return "\x1b[" + colour + "m" + line + "\x1b[0m" }
+}
+
+// exactly and atLeast check the number of arguments and name what is missing.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("want %s, got %d arguments", what, len(args))
+		}
+		return nil
+	}
+}
+
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < n {
+			return fmt.Errorf("want %s, got %d arguments", what, len(args))
+		}
+		return nil
+	}
+}

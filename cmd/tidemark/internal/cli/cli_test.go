@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
+	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/engine/config"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/store"
+)
+
+func TestExitCodes(t *testing.T) {
+	tests := []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{usage("x"), 2},
+		{&config.Error{Err: config.ErrUnknownKey}, 2},
+		{errors.Join(&config.Error{Err: config.ErrNotYet}, errors.New("x")), 2},
+		{checkpoint.ErrNone, 4},
+		{fmt.Errorf("a: %w", checkpoint.ErrIncomplete), 4},
+		{&store.Error{Op: "open", Name: "x", Err: store.ErrNotExist}, 7},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, 4},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, 7},
+		{checkpoint.ErrUnsupported, 5},
+		{place.ErrScheme, 5},
+		{fmt.Errorf("%w: %w", checkpoint.ErrDamaged, &format.CorruptError{}), 1},
+		{&format.CorruptError{}, 1},
+		{&store.Error{Op: "lock", Err: store.ErrLocked}, 6},
+		{engine.ErrFenced, 6},
+		{&engine.RestoreError{}, 6},
+		{&engine.RollbackError{}, 6},
+		{&engine.DamagedError{Err: checkpoint.ErrDamaged}, 1},
+		{&engine.TaskError{Err: errors.New("x")}, 8},
+		{&engine.TaskError{Err: engine.ErrFenced}, 6},
+		{&store.Error{Op: "write", Err: syscall.ENOSPC}, 7},
+		{jobError(errors.New("x")), 8},
+		{jobError(&store.Error{Op: "write", Err: syscall.ENOSPC}), 7},
+		{signalError{syscall.SIGINT}, 130},
+		{signalError{syscall.SIGTERM}, 143},
+		{codeError{3, nil}, 3},
+		{errors.New("who knows"), 70},
+	}
+	for _, tt := range tests {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%v: got %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestWorst(t *testing.T) {
+	tests := []struct {
+		codes []int
+		want  int
+	}{{nil, 0}, {[]int{0, 0}, 0}, {[]int{1, 4, 0}, 4}, {[]int{1, 5, 4}, 5}, {[]int{5, 7, 1}, 7}, {[]int{7, 70}, 70}, {[]int{0, 6}, 6}}
+	for _, tt := range tests {
+		if got := worst(tt.codes); got != tt.want {
+			t.Errorf("%v: got %d, want %d", tt.codes, got, tt.want)
+		}
+	}
+}
+
+// TestEveryCodeIsDocumented: the help topic lists every code that the program
+// has.
+func TestEveryCodeIsDocumented(t *testing.T) {
+	for _, code := range []int{exitGood, exitFound, exitUsage, exitPartial, exitNone, exitUnsupported, exitRefused, exitStorage, exitJob, exitInternal, 130} {
+		if !strings.Contains(exitCodesText, fmt.Sprintf("\n%5d  ", code)) {
+			t.Errorf("help exit-codes does not list %d", code)
+		}
+	}
+}
+
+// TestPanic: a defect ends with 70 and says so, with its text escaped.
+func TestPanic(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	broken := func(*app) *cobra.Command {
+		return &cobra.Command{Use: "broken", Run: func(*cobra.Command, []string) { panic("\x1b[2J") }}
+	}
+	if code := run([]string{"broken"}, &stdout, &stderr, broken); code != exitInternal {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.HasPrefix(stderr.String(), `tidemark: internal error: \x1b[2J`) || strings.ContainsRune(stderr.String(), '\x1b') {
+		t.Errorf("stderr %q", stderr.String())
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	var conf config.Config
+	root := t.TempDir()
+	for _, d := range []string{"execution.checkpointing.dir=" + root, "parallelism.default=3", "pipeline.max-parallelism=97", "pipeline.operator-chaining=false",
+		"execution.checkpointing.interval=2 s", "execution.buffer-timeout=0", "tidemark.store.faults=(delay 1ms (op write))", "restart-strategy.fixed-delay.attempts=4"} {
+		conf.Define(d)
+	}
+	s, err := conf.Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := prepare(s, conf.Values())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.close()
+	c := u.config
+	got := []any{c.Parallelism, c.KeyGroups, c.DisableChaining, c.Checkpoints.Interval, c.Checkpoints.Retained, c.BufferTimeout, c.Restart, c.Exchange.Check()}
+	want := []any{3, 97, true, 2 * time.Second, 3, time.Duration(1), engine.RestartConfig{Attempts: 4, Delay: time.Second}, nil}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if _, ok := c.Checkpoints.Store.(store.Unwrapper); !ok {
+		t.Errorf("the store is a %T, want one with faults", c.Checkpoints.Store)
+	}
+	if c.Checkpoints.Location != root || len(c.Settings) == 0 {
+		t.Errorf("location %q, %d settings", c.Checkpoints.Location, len(c.Settings))
+	}
+}
+
+// TestDefaultsSuitTheEngine: what comes out of an empty configuration is what
+// the exchange accepts.
+func TestDefaultsSuitTheEngine(t *testing.T) {
+	s, err := new(config.Config).Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := prepare(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.config.Exchange.Check(); err != nil {
+		t.Error(err)
+	}
+	if u.config.Checkpoints.Store != nil {
+		t.Error("a store without a directory")
+	}
+}
+
+func TestStatusLines(t *testing.T) {
+	stats := engine.Stats{Tasks: []engine.TaskStats{{UID: "a", FramesOut: 10, Backpressured: time.Second}, {UID: "a", FramesOut: 5}, {UID: "b", FramesOut: 7, Backpressured: time.Second}}}
+	records, pressured, tasks := totals(stats)
+	if records != 15 || pressured != 2*time.Second || tasks != 3 {
+		t.Errorf("got %d %v %d", records, pressured, tasks)
+	}
+	got := status(100*time.Hour, 1234567.8, "chk-1234: 1023 MiB in 123.456s", 1)
+	if want := "100h0m0s  1,234,567 records/s  chk-1234: 1023 MiB in 123.456s  backpressure 100%"; got != want || len(got) > 80 {
+		t.Errorf("got %q (%d)", got, len(got))
+	}
+	if got := summary(1234*time.Millisecond, "no checkpoint yet", 2); got != "ended after 1.2s, no checkpoint yet, 2 late records dropped" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestWatcher shows what each event leaves on stderr.
+func TestWatcher(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{stderr: &stderr}
+	w := newWatcher(a)
+	for _, e := range []engine.Event{
+		engine.RunStarted{Run: 2, Lineage: "l", Restored: "chk-3"},
+		engine.CheckpointCompleted{Path: "chk-4", Bytes: 2048, Duration: 1500 * time.Microsecond},
+		engine.CheckpointFailed{Path: "chk-5", Reason: context.DeadlineExceeded},
+		engine.TaskFailed{Err: errors.New("boom\x1b")},
+		engine.Restarting{Attempt: 1},
+		engine.LateRecords{Count: 3},
+	} {
+		w.Observe(e)
+	}
+	w.show(engine.Stats{Tasks: []engine.TaskStats{{UID: "a", FramesOut: 100, Backpressured: time.Second}}}, 10*time.Second, 10*time.Second)
+	want := `tidemark: run 2: restored chk-3 (lineage l)
+tidemark: chk-5 failed: context deadline exceeded
+tidemark: boom\x1b
+tidemark: restart 1, from the beginning
+tidemark: 10s  10 records/s  chk-4: 2.0 KiB in 2ms  backpressure 10%
+`
+	if d := cmp.Diff(want, stderr.String()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}

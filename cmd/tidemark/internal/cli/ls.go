@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/document"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
+)
+
+func (a *app) ls() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls PATH...",
+		Short: "List the checkpoints below a directory",
+		Long: `List the checkpoints below a directory, oldest first, with their status:
+
+  complete    its manifest reads
+  incomplete  data without a manifest: being written, or never committed
+  damaged     its manifest does not read
+  unreadable  too new for this program, or not permitted`,
+		Example: "  tidemark ls jobs/ck\n  tidemark ls --json jobs/ck",
+		Args:    atLeast(1, "one PATH or more"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			lines, err := list(cmd.Context(), args)
+			if len(lines) == 0 && err != nil {
+				return err
+			}
+			return errors.Join(a.printList(lines), err)
+		},
+	}
+}
+
+// list describes the checkpoints of all paths. What some paths have is returned
+// even if others fail.
+func list(ctx context.Context, paths []string) ([]document.Line, error) {
+	var lines []document.Line
+	var errs []error
+	var codes []int
+	for _, path := range paths {
+		found, err := listOne(ctx, path)
+		lines = append(lines, found...)
+		codes = append(codes, exitCode(err))
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return lines, codeError{worst(codes), err}
+	}
+	return lines, nil
+}
+
+func listOne(ctx context.Context, path string) ([]document.Line, error) {
+	p, err := place.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	all, err := p.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, checkpoint.ErrNone)
+	}
+	var lines []document.Line
+	for _, info := range all {
+		lines = append(lines, document.NewLine(p.Show(info.Path), info))
+	}
+	return lines, nil
+}
+
+func (a *app) printList(lines []document.Line) error {
+	switch a.output {
+	case asJSON, asYAML:
+		return a.document(document.Ls{Schema: document.LsSchema, Checkpoints: append([]document.Line{}, lines...)})
+	case asLines:
+		for _, l := range lines {
+			if err := out.JSONLine(a.stdout, struct {
+				Schema string `json:"schema"`
+				document.Line
+			}{document.LsSchema, l}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := out.Table{Wide: a.output == asWide, Head: []out.Column{{Name: "PATH", Align: out.Path}, {Name: "KIND", Align: out.Keep}, {Name: "ID", Align: out.Right},
+		{Name: "CREATED", Align: out.Keep}, {Name: "BYTES", Align: out.Right}, {Name: "IN FLIGHT", Align: out.Right}, {Name: "STATUS", Align: out.Keep}}}
+	if t.Wide {
+		t.Head = append(t.Head, out.Column{Name: "REASON"})
+	}
+	for _, l := range lines {
+		info := l.Info()
+		t.Look(a.paint(statusColour[info.Status]), l.Path, string(info.Kind), fmt.Sprint(info.ID), out.Time(info.Created),
+			bytesOf(info.Bytes), bytesOf(info.InFlight.Bytes), string(info.Status), string(l.Reason))
+	}
+	return t.Write(a.stdout)
+}
+
+var statusColour = map[checkpoint.Status]string{checkpoint.Incomplete: yellow, checkpoint.Damaged: red, checkpoint.Unreadable: red}
+
+// bytesOf and countOf write numbers for people.
+func bytesOf(c checkpoint.Count) string {
+	if n, ok := c.Known(); ok {
+		return out.Bytes(n)
+	}
+	return out.Unknown
+}
+
+func countOf(c checkpoint.Count) string {
+	if n, ok := c.Known(); ok {
+		return out.Number(n)
+	}
+	return out.Unknown
+}

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jobs"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/engine/config"
+	"github.com/tidemark-io/tidemark/engine/runtime"
+)
+
+func (a *app) jobs() *cobra.Command {
+	return &cobra.Command{
+		Use:   "jobs",
+		Short: "List the jobs that run knows",
+		Args:  exactly(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			type row struct {
+				Name    string `json:"name"`
+				Summary string `json:"summary"`
+				Input   string `json:"input"`
+				Output  string `json:"output"`
+			}
+			rows := []row{}
+			for _, j := range jobs.All() {
+				rows = append(rows, row{j.Name, j.Summary, j.Input, j.Output})
+			}
+			switch a.output {
+			case asJSON, asYAML:
+				return a.document(map[string]any{"schema": "tidemark.jobs/1", "jobs": rows})
+			case asLines:
+				return lines(a, "job", listed(rows))()
+			}
+			for _, r := range rows {
+				if err := out.Fields(a.stdout, [2]string{"job", r.Name}, [2]string{"", r.Summary}, [2]string{"reads", r.Input}, [2]string{"writes", r.Output}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// runFlags map flags to configuration keys; all take a text.
+var runFlags = []struct{ name, key, help string }{
+	{"input", "tidemark.run.input", "`file` that the job reads"},
+	{"sink-dir", "tidemark.run.sink-dir", "`dir` that the job writes its output to"},
+	{"parallelism", "parallelism.default", "`n` subtasks of each operator"},
+	{"checkpoint-dir", "execution.checkpointing.dir", "`dir` of the checkpoints; without it, none"},
+	{"interval", "execution.checkpointing.interval", "`duration` between checkpoints, 10 s by default"},
+	{"num-retained", "execution.checkpointing.num-retained", "keep `n` completed checkpoints, 3 by default"},
+	{"rate", "tidemark.run.rate", "read `n` records per second, over all sources"},
+	{"restore", "execution.state-recovery.path", "start from the checkpoint at `path`, or latest"},
+}
+
+// runSwitches map flags without a value to configuration keys.
+var runSwitches = []struct{ name, key, help string }{
+	{"restore-fallback", "tidemark.restore.fallback", "if it is damaged, take the next older one"},
+	{"rollback-output", "tidemark.restore.rollback-output", "withdraw output newer than what is restored"},
+	{"allow-non-restored-state", "execution.state-recovery.ignore-unclaimed-state", "leave state behind that the job does not have"},
+}
+
+func (a *app) run() *cobra.Command {
+	var file string
+	var defines []string
+	var printConfig bool
+	cmd := &cobra.Command{
+		Use:   "run JOB",
+		Short: "Run a job of the catalogue",
+		Long: `Run a job of the catalogue ("tidemark jobs" lists it) to the end of its input.
+
+SIGINT or SIGTERM stops the sources, takes a final checkpoint, publishes the
+output and exits with 0; a second one quits at once.
+
+Flags are short for configuration keys; "tidemark help configuration" lists all.`,
+		Example: `  tidemark run flights --input testdata/flights-20k.json --sink-dir out \
+      --checkpoint-dir ck --interval 1s --parallelism 4
+  tidemark run flights --restore latest … --parallelism 2`,
+		Args: exactly(1, "one JOB"),
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	for _, f := range runFlags {
+		flags.String(f.name, "", f.help)
+	}
+	for _, f := range runSwitches {
+		flags.Bool(f.name, false, f.help)
+	}
+	flags.StringVar(&file, "config", "", "read configuration keys from a YAML `file`")
+	flags.StringArrayVarP(&defines, "define", "D", nil, "set a configuration `key=value`; repeatable")
+	flags.BoolVar(&printConfig, "print-config", false, "show all values and their origins, do not run")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		job, err := jobs.Find(args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		conf, err := gather(cmd, file, defines)
+		if err != nil {
+			return err
+		}
+		settings, err := conf.Resolve()
+		for _, w := range conf.Warnings() {
+			a.say("warning: %s", w)
+		}
+		if err != nil {
+			return err
+		}
+		if printConfig {
+			return a.printConfig(conf)
+		}
+		return a.runJob(cmd.Context(), job, settings, conf.Values())
+	}
+	return cmd
+}
+
+// gather collects the configuration of file, -D and flags.
+func gather(cmd *cobra.Command, file string, defines []string) (*config.Config, error) {
+	conf := &config.Config{}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		conf.File(file, text)
+	}
+	for _, d := range defines {
+		conf.Define(d)
+	}
+	for _, f := range runFlags {
+		if cmd.Flags().Changed(f.name) {
+			conf.Flag("--"+f.name, f.key, cmd.Flag(f.name).Value.String())
+		}
+	}
+	for _, f := range runSwitches {
+		if cmd.Flags().Changed(f.name) {
+			conf.Flag("--"+f.name, f.key, cmd.Flag(f.name).Value.String())
+		}
+	}
+	return conf, nil
+}
+
+func (a *app) printConfig(conf *config.Config) error {
+	type row struct {
+		Key    string `json:"key"`
+		Value  string `json:"value"`
+		Origin string `json:"origin"`
+	}
+	rows := []row{}
+	t := table(left("KEY"), left("VALUE"), left("ORIGIN"))
+	for _, v := range conf.Values() {
+		rows = append(rows, row{v.Key, v.Value, v.Origin.String()})
+		t.Row(v.Key, v.Value, v.Origin.String())
+	}
+	switch a.output {
+	case asJSON, asYAML:
+		return a.document(map[string]any{"schema": "tidemark.config/1", "values": rows})
+	case asLines:
+		return lines(a, "value", listed(rows))()
+	}
+	t.Wide = a.output == asWide
+	return t.Write(a.stdout)
+}
+
+// runJob runs a job until it ends or a signal stops it.
+func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, values []config.Value) error {
+	graph, err := job.Build(jobs.Params{Input: s.Job.Input, SinkDir: s.Job.SinkDir, Rate: s.Job.Rate})
+	if err != nil {
+		return usageError{err}
+	}
+	setup, err := prepare(s, values)
+	if err != nil {
+		return err
+	}
+	defer setup.close()
+	w := newWatcher(a)
+	setup.config.Observer = w
+	// A signal must not cancel the job: it is to take a final checkpoint.
+	running, err := engine.Start(context.WithoutCancel(ctx), graph, setup.config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", job.Name, err)
+	}
+	setup.sweep()
+	done := make(chan struct{})
+	watched := make(chan struct{})
+	go func() { defer close(watched); w.watch(running, done) }()
+	select {
+	case <-ctx.Done():
+		a.say("stopping: final checkpoint; once more quits at once")
+		running.Stop()
+	case <-running.Done():
+	}
+	err = running.Wait()
+	close(done)
+	<-watched
+	if errors.Is(err, runtime.ErrStopped) && ctx.Err() != nil {
+		return context.Cause(ctx) // it could not end well: no final checkpoint
+	}
+	return jobError(err)
+}
+
+// jobError gives failures of a job their exit code; others have their own.
+func jobError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if code := exitCode(err); code == exitInternal {
+		return codeError{exitJob, err}
+	}
+	return err
+}
+
+// spillDir is where tasks spill, below a checkpoint root; the store does not see
+// it.
+func spillDir(root string) string {
+	if root == "" {
+		root = filepath.Join(os.TempDir(), "tidemark")
+	}
+	return filepath.Join(root, ".tm-spill")
+}

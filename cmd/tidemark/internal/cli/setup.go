@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/engine/config"
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/store"
+	"github.com/tidemark-io/tidemark/store/faults"
+	"github.com/tidemark-io/tidemark/store/local"
+)
+
+// setup is a configuration of the engine with what was opened for it.
+type setup struct {
+	config engine.Config
+	stores []*local.Store
+	// stale are spill files of earlier runs. They can be deleted when this run
+	// holds the root.
+	stale []string
+}
+
+// prepare makes the engine's configuration of the settings.
+func prepare(s config.Settings, values []config.Value) (*setup, error) {
+	u := &setup{config: engine.Config{
+		Parallelism: s.Job.Parallelism, KeyGroups: s.Job.KeyGroups, DisableChaining: !s.Job.Chaining,
+		Exchange: exchange.Config{
+			Exchange: exchange.Mode(s.Network.Exchange), BufferSize: int(s.Network.SegmentSize), BuffersPerChannel: s.Network.BuffersPerChannel,
+			FloatingPerGate: s.Network.FloatingPerGate, MaxPerChannel: s.Network.MaxPerChannel, MaxOverdraft: s.Network.OverdraftPerGate,
+			SpillMemory: s.Spill.Memory, SpillDisk: s.Spill.Disk, SpillDir: spillDir(s.Checkpoints.Dir), MaxFrame: exchange.DefaultConfig().MaxFrame,
+		},
+		BufferTimeout: bufferTimeout(s.Network),
+	}}
+	if s.Restart.Strategy == "fixed-delay" {
+		u.config.Restart = engine.RestartConfig{Attempts: s.Restart.Attempts, Delay: s.Restart.Delay}
+	}
+	for _, v := range values {
+		u.config.Settings = append(u.config.Settings, format.Setting{Key: v.Key, Value: v.Value, Origin: v.Origin.String()})
+	}
+	if err := u.open(s); err != nil {
+		u.close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// bufferTimeout turns Flink's meaning of 0, send each record, into the engine's
+// smallest time, since there 0 stands for the default.
+func bufferTimeout(n config.Network) time.Duration {
+	switch {
+	case n.BufferTimeoutOff:
+		return -1
+	case n.BufferTimeout == 0:
+		return 1
+	}
+	return n.BufferTimeout
+}
+
+// open opens the checkpoint root and what is to be restored.
+func (u *setup) open(s config.Settings) error {
+	c := s.Checkpoints
+	if c.Dir == "" {
+		if s.Restore.From == "latest" {
+			return usage("--restore latest needs --checkpoint-dir")
+		}
+		return u.restore(s.Restore, "")
+	}
+	root, err := u.local(c.Dir, local.WithCreate())
+	if err != nil {
+		return err
+	}
+	var st store.Store = root
+	if c.StoreFaults != "" {
+		if st, err = faults.Wrap(root, c.StoreFaults); err != nil {
+			return usage("tidemark.store.faults: %w", err)
+		}
+	}
+	u.config.Checkpoints = engine.CheckpointConfig{
+		Store: st, Interval: c.Interval, Timeout: c.Timeout, MinPause: c.MinPause, TolerableFailures: c.TolerableFailures,
+		Retained: c.NumRetained, Compression: c.Compression, Software: "tidemark " + newVersion().Version, Location: c.Dir,
+	}
+	u.stale, _ = filepath.Glob(filepath.Join(spillDir(c.Dir), "exchange-*.spill"))
+	return u.restore(s.Restore, c.Dir)
+}
+
+// restore finds the checkpoint to start from: below the job's root, or in
+// another one.
+func (u *setup) restore(r config.Restore, dir string) error {
+	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored}
+	if r.From == "" || r.From == "latest" {
+		u.config.Restore.From = r.From
+		return nil
+	}
+	path := filepath.Clean(strings.TrimSuffix(filepath.ToSlash(r.From), "/"+layout.Manifest))
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w; \"tidemark ls\" lists a root's checkpoints", r.From, checkpoint.ErrNone)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	u.config.Restore.From = filepath.Base(abs)
+	parent := filepath.Dir(abs)
+	if dir != "" && same(parent, dir) {
+		return nil
+	}
+	st, err := u.local(parent)
+	if err != nil {
+		return err
+	}
+	u.config.Restore.External = st
+	return nil
+}
+
+// same tells whether two paths are one directory.
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+func (u *setup) local(dir string, opts ...local.Option) (*local.Store, error) {
+	st, err := local.Open(dir, opts...)
+	if err != nil {
+		return nil, err
+	}
+	u.stores = append(u.stores, st)
+	return st, nil
+}
+
+// sweep deletes what earlier runs spilled. The job has started, so this run
+// holds the root and they are gone.
+func (u *setup) sweep() {
+	for _, f := range u.stale {
+		_ = os.Remove(f) // only garbage; the next run tries again
+	}
+}
+
+func (u *setup) close() {
+	for _, st := range u.stores {
+		_ = st.Close() // read from or synced already
+	}
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jsonschema"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/store/local"
+	"github.com/tidemark-io/tidemark/writer"
+	"github.com/tidemark-io/tidemark/writer/writertest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tidemark": main})
+}
+
+// TestScripts runs the command as a process. Besides the commands of testscript
+// there are:
+//
+//	checkpoint ROOT ID [savepoint] [lost]   writes a sample checkpoint
+//	exits CODE command…                               runs a command and compares the exit code
+//	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
+//	cut FILE BYTES                                    cuts a file
+//	schema NAME FILE                                  checks a document against docs/schema
+//	columns FILE                                      no line is longer than 80 columns, or has control characters
+func TestScripts(t *testing.T) {
+	schemas, err := os.ReadDir("../../docs/schema")
+	if err != nil || len(schemas) == 0 {
+		t.Fatalf("no schemas: %v", err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("REPO", here+"/../..")
+			e.Setenv("NO_COLOR", "")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "cut": cutFile, "schema": checkSchema, "columns": checkColumns,
+		},
+	})
+}
+
+func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
+	id, err := strconv.ParseUint(args[1], 10, 64)
+	ts.Check(err)
+	st, err := local.Open(ts.MkAbs(args[0]), local.WithCreate())
+	ts.Check(err)
+	defer st.Close()
+	job := writertest.Job{ID: id, Keys: 50, Options: writer.Options{WriterID: "w" + args[1], Objects: 1}}
+	for _, a := range args[2:] {
+		job.Savepoint = job.Savepoint || a == "savepoint"
+	}
+	w, m, err := job.Seal(context.Background(), st)
+	ts.Check(err)
+	for _, a := range args[2:] {
+		if a == "lost" {
+			m.Losses = append(m.Losses, format.Loss{Tool: "strip", Created: 1_700_000_000_000_000_000, Operator: writertest.Count, State: "counter",
+				Reason: "asked for", Bytes: 1234, Records: 56, MinTime: 1000, MaxTime: 2000})
+		}
+	}
+	ts.Check(w.Commit(context.Background(), m))
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE command…")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(text)
+	}
+	text[at] ^= 4
+	ts.Check(os.WriteFile(name, text, 0o600))
+}
+
+func cutFile(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+func checkSchema(ts *testscript.TestScript, neg bool, args []string) {
+	schema, err := os.ReadFile(ts.MkAbs(ts.Getenv("REPO") + "/docs/schema/" + args[0] + ".json"))
+	ts.Check(err)
+	err = jsonschema.Check(schema, []byte(ts.ReadFile(args[1])))
+	if (err != nil) != neg {
+		ts.Fatalf("%s: %v", args[0], err)
+	}
+}
+
+func checkColumns(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := utf8.RuneCountInString(line); n > 80 {
+			ts.Fatalf("%d columns: %s", n, line)
+		}
+		if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }); i >= 0 {
+			ts.Fatalf("control character at %d: %q", i, line)
+		}
+	}
+}
