@@ -110,7 +110,7 @@ func (s *Schema) anonymous(depth int) *Schema {
 		return s
 	}
 	c := &Schema{Type: s.Type, Len: s.Len}
-	if s.Type == TypeProtobuf {
+	if s.Type != TypeStruct {
 		c.Name = s.Name
 	}
 	for _, f := range s.Fields {

@@ -138,7 +138,7 @@ func (w *valueWalk) value(s *Schema) {
 		w.open(n)
 	case TypeString, TypeBytes, TypeJSON, TypeProtobuf, TypeRaw:
 		w.step = stepScalar
-		w.raw = d.bytes(uint64(len(d.data)), "value")
+		w.raw = d.take(d.uvarint("length of a value"), "value")
 	default:
 		w.step = stepScalar
 		w.raw = d.take(s.Type.fixedWidth(), "value")
