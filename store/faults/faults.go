@@ -24,10 +24,11 @@
 //	(and c…) (or c…) (not c)
 //	(nth N)            true the N-th time it is asked, counted from 1
 //	(count N)          true the first N times it is asked
+//	(every N)          true each N-th time it is asked; N is at least 1
 //	(K N)              short for (and (op K) (nth N)), K an operation
 //
-// Conditions are asked from left to right until one is false, so nth and count
-// stand last: behind the conditions whose matches they are to count. Rules are
+// Conditions are asked from left to right until one is false, so nth, count and
+// every stand last: behind the conditions whose matches they are to count. Rules are
 // asked in order; delays add up, and the first rule with another action ends
 // the call.
 //

@@ -36,6 +36,7 @@ var good = []struct{ text, printed string }{
 	{"(lost (id 3 4) (not (or (op read) (name `a\"b`))))", `(lost (id 3 4) (not (or (op read) (name "a\"b"))))`},
 	{"(delay 0)(crash)", "(delay 0s) (crash)"},
 	{"(crash (op))\t(crash (and))(crash (or))(crash (id))", "(crash (op)) (crash (and)) (crash (or)) (crash (id))"},
+	{"(crash (op write) (every 7))", "(crash (op write) (every 7))"},
 	{"(delay 1h30m)", "(delay 1h30m0s)"},
 }
 
@@ -78,6 +79,7 @@ var bad = []struct{ text, message string }{
 	{`(crash (name "a))`, "expected a word"},
 	{"(crash (not))", "expected '('"},
 	{"(crash (name))", "expected a word"},
+	{"(crash (every 0))", "every 0 is never"},
 	{"(crash " + strings.Repeat("(not ", 17) + "(op)" + strings.Repeat(")", 17) + ")", "nested more than 16 deep"},
 	{strings.Repeat(" ", 1<<16+1), "at most 65536"},
 }
@@ -165,6 +167,8 @@ func TestConditions(t *testing.T) {
 		{"(commit 3)", "2"},
 		{"(op commit) (id 3) (nth 2)", "3"},
 		{"(op commit) (id 3) (count 2)", "2 3"},
+		{"(op commit) (every 3)", "2 5"},
+		{"(op commit) (every 1)", "0 1 2 3 4 5 6"},
 		{"(nth 2) (op commit)", ""}, // the second call of all is the first write
 		{"(count 0)", ""},
 	} {

@@ -157,9 +157,15 @@ func (p *parser) condition() condition {
 		c = &nth{n: p.number()}
 	case "count":
 		c = &count{n: p.number()}
+	case "every":
+		n := p.number()
+		if n == 0 {
+			p.fail("every 0 is never")
+		}
+		c = &each{n: n}
 	default:
 		if !slices.Contains(Ops(), Op(head)) {
-			p.fail("unknown condition %q; known are op name id and or not nth count, and operations with a number", head)
+			p.fail("unknown condition %q; known are op name id and or not nth count every, and operations with a number", head)
 			return nil
 		}
 		c = every{onOp{Op(head)}, &nth{n: p.number()}}

@@ -186,16 +186,19 @@ type not struct{ c condition }
 func (c not) holds(op Op, name string) bool { return !c.c.holds(op, name) }
 func (c not) String() string                { return "(not " + c.c.String() + ")" }
 
-// nth and count keep how often they were asked.
+// nth, count and each (every N) keep how often they were asked.
 type (
 	nth   struct{ n, asked uint64 }
 	count struct{ n, asked uint64 }
+	each  struct{ n, asked uint64 }
 )
 
 func (c *nth) holds(Op, string) bool   { c.asked++; return c.asked == c.n }
 func (c *nth) String() string          { return fmt.Sprintf("(nth %d)", c.n) }
 func (c *count) holds(Op, string) bool { c.asked++; return c.asked <= c.n }
 func (c *count) String() string        { return fmt.Sprintf("(count %d)", c.n) }
+func (c *each) holds(Op, string) bool  { c.asked++; return c.asked%c.n == 0 }
+func (c *each) String() string         { return fmt.Sprintf("(every %d)", c.n) }
 
 // glob matches a name against a pattern in which "*" stands for any bytes and
 // "?" for one. It takes time proportional to the product of the lengths and

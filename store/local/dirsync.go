@@ -24,8 +24,8 @@ type dirSyncs struct {
 // one after the other: were two under way, the kernel could report a failure to
 // one and success to the other.
 type dirSync struct {
-	running sync.Mutex
-	next    *flight // not begun yet; who comes now may join
+	running chan struct{} // holds one token while an fsync runs; waiting for it is visible to synctest
+	next    *flight       // not begun yet; who comes now may join
 	users   int
 }
 
@@ -80,7 +80,7 @@ func (s *dirSyncs) sync(dir string) error {
 	}
 	d := s.per[dir]
 	if d == nil {
-		d = &dirSync{}
+		d = &dirSync{running: make(chan struct{}, 1)}
 		s.per[dir] = d
 	}
 	d.users++
@@ -92,7 +92,7 @@ func (s *dirSyncs) sync(dir string) error {
 	s.mu.Unlock()
 
 	if lead {
-		d.running.Lock()
+		d.running <- struct{}{}
 		s.mu.Lock()
 		d.next = nil // who comes from now on may have changed what this fsync misses
 		f.err = s.dead[dir]
@@ -101,7 +101,7 @@ func (s *dirSyncs) sync(dir string) error {
 			f.err = s.first(dir)
 		}
 		close(f.done)
-		d.running.Unlock()
+		<-d.running
 	} else {
 		<-f.done
 	}

@@ -117,7 +117,7 @@ func (s *Store) entries(dir string) ([]dirfs.Info, error) {
 // spared: its Commit then fails and publishes nothing.
 func (s *Store) Sweep(ctx context.Context, olderThan time.Duration) (removed int, err error) {
 	w := sweeper{s: s, ctx: ctx, before: s.clock().Add(-olderThan)}
-	err = w.dir(".", 1)
+	err = w.dir(".")
 	return w.removed, failure("sweep", "", err)
 }
 
@@ -128,7 +128,8 @@ type sweeper struct {
 	removed int
 }
 
-func (w *sweeper) dir(dir string, depth int) error {
+// dir sweeps a directory and what is below it; names bound the depth.
+func (w *sweeper) dir(dir string) error {
 	entries, err := w.s.entries(dir)
 	if err != nil {
 		return err
@@ -139,8 +140,11 @@ func (w *sweeper) dir(dir string, depth int) error {
 		}
 		name := path.Join(dir, e.Name)
 		switch {
-		case e.Kind == dirfs.Directory && depth < store.MaxSegments:
-			err = w.dir(name, depth+1)
+		case e.Kind == dirfs.Directory:
+			if store.CheckName(name) != nil {
+				continue // no upload was ever here, and it may be closed to us
+			}
+			err = w.dir(name)
 			w.s.prune(name)
 		case e.Kind == dirfs.Regular && (strings.HasPrefix(e.Name, tempPrefix) || strings.HasPrefix(e.Name, guardPrefix)):
 			err = w.file(name)
