@@ -9,7 +9,7 @@ const (
 	// loadAhead bounds the memory that a Loader sets aside on the word of the
 	// expected number of entries, before it has seen entries of that size in
 	// bulk: the number may come from a damaged or hostile file.
-	loadAhead = 64 << 20
+	loadAhead = 16 << 20
 	// loadTrust is how many times the memory of the entries seen may be set
 	// aside besides.
 	loadTrust = 4
@@ -26,6 +26,7 @@ type Loader struct {
 	next   int    // first slot behind the last entry
 	last   uint64 // word of the last entry
 	loaded int64  // bytes of slots filled
+	ahead  int64  // bytes of slots set aside
 }
 
 // Load begins a restore. expected is about how many entries will come, so that
@@ -99,12 +100,13 @@ func (l *Loader) begin(i uint64) bool {
 // reserve gives an empty group a slab for its share of the expected entries.
 func (l *Loader) reserve(g *group) {
 	t := l.t
-	allowed := uint64(loadAhead+loadTrust*l.loaded) / uint64(t.stride)
-	want := min(l.share, allowed, 1<<30)
+	allowed := max(loadAhead+loadTrust*l.loaded-l.ahead, 0) / int64(t.stride)
+	want := min(l.share, uint64(allowed), 1<<30)
 	want += want/3 + 1 // load ¾
 	capacity := uint32(max(want, minSlots))
 	t.makeSlab(g, capacity, tailOf(capacity))
 	t.bytes += t.footprint(g)
+	l.ahead += int64(capacity) * int64(t.stride)
 }
 
 // insert stores an entry at any place of its group.

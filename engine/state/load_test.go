@@ -22,7 +22,7 @@ func TestLoadRescaled(t *testing.T) {
 		m := fillModel(t, s, 4000)
 		keys := m.sorted()
 		for _, to := range []struct{ groups, parallelism, hint int }{
-			{o.Groups, 1, len(keys)}, {128, 3, len(keys) / 3}, {97, 1, 0}, {1, 1, math.MaxInt}, {32768, 2, 3},
+			{o.Groups, 1, len(keys)}, {128, 3, len(keys) / 3}, {97, 1, 0}, {1, 1, math.MaxInt}, {128, 1, math.MaxInt}, {4096, 2, 3},
 		} {
 			for _, shuffled := range []bool{false, true} {
 				if err := restore(o, m, keys, to.groups, to.parallelism, to.hint, shuffled); err != nil {

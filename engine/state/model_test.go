@@ -121,7 +121,7 @@ type source struct {
 	keys int
 	// collide maps all hashes to this many.
 	collide int
-	// n counts operations: tables grow for 1000 of them, then shrink.
+	// n counts operations: tables grow for 800 of them, then shrink.
 	n int
 }
 
@@ -195,7 +195,7 @@ func runModel(s *source, n int) error {
 				}
 			}
 		}
-		if i%97 == 0 {
+		if i%193 == 0 {
 			if err := checkTable(t); err != nil {
 				return fmt.Errorf("operation %d: %w", i, err)
 			}
@@ -252,7 +252,7 @@ func (s *source) step(t *Table, m model) error {
 	}
 	s.n++
 	sets := 60
-	if s.n/1000%2 == 1 {
+	if s.n/800%2 == 1 {
 		sets = 10
 	}
 	switch op := s.r.IntN(100); {
@@ -316,7 +316,7 @@ var modelOptions = []Options{
 }
 
 func TestTableAgainstModel(t *testing.T) {
-	const operations = 10_000
+	const operations = 6_000
 	for i, o := range modelOptions {
 		for _, collide := range []int{0, 3} {
 			for _, keys := range []int{30, 3000} {
