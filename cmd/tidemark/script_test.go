@@ -6,9 +6,11 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 //	exits CODE command…                               runs a command and compares the exit code
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
 //	cut FILE BYTES                                    cuts a file
+//	await GLOB                                        waits until such a file is there
 //	schema NAME FILE                                  checks a document against docs/schema
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
 func TestScripts(t *testing.T) {
@@ -53,7 +56,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "cut": cutFile, "schema": checkSchema, "columns": checkColumns,
+			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns,
 		},
 	})
 }
@@ -113,6 +116,17 @@ func cutFile(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+// await polls for a file that another process makes. The limit only ends a test
+// that would hang.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 {
+			return
+		}
+	}
+	ts.Fatalf("no %s after a minute", args[0])
 }
 
 func checkSchema(ts *testscript.TestScript, neg bool, args []string) {

@@ -231,7 +231,7 @@ func (c *Config) Values() []Value {
 		v := Value{Key: opt.Key, Value: opt.Default}
 		if e, ok, _ := c.winner(opt.Key); ok {
 			v.Value, v.Origin = e.value, e.origin
-		} else if opt.Default == "" || opt.Status != Supported {
+		} else if opt.Default == "" || opt.Status == NoEffect {
 			continue
 		}
 		v.Value = Redact(v.Key, v.Value)

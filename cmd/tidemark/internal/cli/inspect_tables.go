@@ -68,7 +68,7 @@ func (a *app) lossTable(d *document.Inspect) *out.Table {
 func (a *app) listTables(d *document.Inspect) []*out.Table {
 	var tables []*out.Table
 	if d.Settings != nil {
-		t := table(left("SETTING"), left("VALUE"), left("ORIGIN"))
+		t := table(path("SETTING"), left("VALUE"), left("ORIGIN"))
 		for _, s := range *d.Settings {
 			t.Row(s.Key, s.Value, s.Origin)
 		}

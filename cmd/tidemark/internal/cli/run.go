@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -146,6 +148,7 @@ func gather(cmd *cobra.Command, file string, defines []string) (*config.Config, 
 	return conf, nil
 }
 
+// printConfig prints the values; as a table that is a file which --config takes.
 func (a *app) printConfig(conf *config.Config) error {
 	type row struct {
 		Key    string `json:"key"`
@@ -153,10 +156,10 @@ func (a *app) printConfig(conf *config.Config) error {
 		Origin string `json:"origin"`
 	}
 	rows := []row{}
-	t := table(left("KEY"), left("VALUE"), left("ORIGIN"))
+	var text strings.Builder
 	for _, v := range conf.Values() {
 		rows = append(rows, row{v.Key, v.Value, v.Origin.String()})
-		t.Row(v.Key, v.Value, v.Origin.String())
+		fmt.Fprintf(&text, "%s: %s  # %s\n", v.Key, out.YAMLString(v.Value), out.Escape(v.Origin.String()))
 	}
 	switch a.output {
 	case asJSON, asYAML:
@@ -164,8 +167,8 @@ func (a *app) printConfig(conf *config.Config) error {
 	case asLines:
 		return lines(a, "value", listed(rows))()
 	}
-	t.Wide = a.output == asWide
-	return t.Write(a.stdout)
+	_, err := io.WriteString(a.stdout, text.String())
+	return err
 }
 
 // runJob runs a job until it ends or a signal stops it.

@@ -46,7 +46,7 @@ func yamlValue(b *bytes.Buffer, dec *json.Decoder, depth int, inList bool) error
 		}
 		return yamlList(b, dec, depth)
 	case string:
-		b.WriteString(" " + yamlString(tok))
+		b.WriteString(" " + YAMLString(tok))
 	case nil:
 		b.WriteString(" null")
 	default:
@@ -75,7 +75,7 @@ func yamlObject(b *bytes.Buffer, dec *json.Decoder, depth int, inList bool) erro
 		default:
 			b.WriteString(strings.Repeat("  ", depth))
 		}
-		b.WriteString(yamlString(name) + ":")
+		b.WriteString(YAMLString(name) + ":")
 		if err := yamlValue(b, dec, depth+1, false); err != nil {
 			return err
 		}
@@ -110,8 +110,8 @@ func isWord(text string) bool {
 	return text != ""
 }
 
-// yamlString quotes text unless it is plainly a word.
-func yamlString(text string) string {
+// YAMLString writes text as a scalar of YAML, quoted unless it is plainly a word.
+func YAMLString(text string) string {
 	if isWord(text) && !slices.Contains(yamlWords, strings.ToLower(text)) {
 		return text
 	}
