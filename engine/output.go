@@ -112,10 +112,23 @@ func (s *keyedSender[K, T]) push(record T, timestamp int64) {
 type decoder[T any] struct {
 	codec Codec[T]
 	next  receiver[T]
+	ahead *prefetcher // nil if the operator has no state that is worth it
+}
+
+// newDecoder makes the decoder in front of an operator instance.
+func newDecoder[T any](c Codec[T], down runtime.Operator) runtime.Receiver {
+	d := &decoder[T]{codec: c, next: down.(receiver[T])}
+	if w, ok := down.(warmer); ok {
+		d.ahead = &prefetcher{state: w}
+	}
+	return d
 }
 
 func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool, error) {
 	for {
+		if d.ahead != nil {
+			d.ahead.next(c)
+		}
 		payload, timestamp, _, tag, ok := c.Read()
 		if !ok {
 			return true, c.Err()
@@ -136,4 +149,42 @@ func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool
 			return false, nil
 		}
 	}
+}
+
+// warmer is an operator that can bring the state of keys into the cache.
+type warmer interface {
+	// warm reports whether that is worth while now, which it is not for state
+	// that lies in the cache anyway.
+	warm() bool
+	touch(hashes []uint32)
+}
+
+// aheadRecords is how many records the prefetcher looks ahead: enough for the
+// memory accesses to overlap, few enough for the lines to stay in the cache.
+const aheadRecords = 32
+
+// prefetcher touches the state of the next records together, so that the cache
+// misses of a large state overlap instead of following each other.
+type prefetcher struct {
+	state  warmer
+	left   int // records until it looks again
+	hashes [aheadRecords]uint32
+}
+
+func (p *prefetcher) next(c *exchange.Cursor) {
+	if p.left > 0 {
+		p.left--
+		return
+	}
+	p.look(c)
+}
+
+func (p *prefetcher) look(c *exchange.Cursor) {
+	p.left = aheadRecords - 1
+	if !p.state.warm() {
+		return
+	}
+	hashes := c.Ahead(p.hashes[:0])
+	p.left = max(len(hashes)-1, 0)
+	p.state.touch(hashes)
 }

@@ -223,6 +223,32 @@ func (k *keyed) setKeyOf(t state.Timer) {
 	k.turn++
 }
 
+// cachedState is the size of state, in bytes, that the processor's cache holds
+// well enough by itself.
+const cachedState = 1 << 20
+
+// warm reports whether touching state ahead of its use is worth while.
+func (k *keyed) warm() bool {
+	for _, t := range k.tables {
+		if t.spec.Namespace == nil && t.Bytes() > cachedState {
+			return true
+		}
+	}
+	return false
+}
+
+// touch brings the state of keys with these hashes into the cache. The place of
+// an entry with a namespace is not known from the key alone.
+func (k *keyed) touch(hashes []uint32) {
+	for _, t := range k.tables {
+		if t.spec.Namespace == nil {
+			for _, h := range hashes {
+				t.Touch(uint64(h) << 32)
+			}
+		}
+	}
+}
+
 // addTable makes and restores the table of one state.
 func (k *keyed) addTable(spec runtime.StateSpec, namespaceWidth, valueWidth int) (*table, error) {
 	for _, t := range k.tables {

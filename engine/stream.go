@@ -85,7 +85,7 @@ func attach[T any](s Stream[T], n *runtime.Node, opts []Option) int {
 			up.(producer[T]).addConsumer(newSender(s.codec, r))
 		},
 		Receive: func(down runtime.Operator) runtime.Receiver {
-			return &decoder[T]{codec: s.codec, next: down.(receiver[T])}
+			return newDecoder(s.codec, down)
 		},
 	})
 	return node
@@ -107,7 +107,7 @@ func attachKeyed[K, T any](k Keyed[K, T], n *runtime.Node, opts []Option) int {
 			})
 		},
 		Receive: func(down runtime.Operator) runtime.Receiver {
-			return &decoder[T]{codec: s.codec, next: down.(receiver[T])}
+			return newDecoder(s.codec, down)
 		},
 	})
 	return node

@@ -154,3 +154,20 @@ func (c *Cursor) Partial() []byte {
 
 // Rest returns the bytes of the current buffer that were not read yet.
 func (c *Cursor) Rest() []byte { return c.data[c.pos:] }
+
+// Ahead appends the hashes of the keyed records that come next in the current
+// buffer, as many as dst has room for, and reads nothing. A receiver uses it to
+// bring the state of those records into the cache while it works on others.
+func (c *Cursor) Ahead(dst []uint32) []uint32 {
+	for rest := c.data[c.pos:]; len(dst) < cap(dst) && len(rest) >= lengthSize+keyedHeader; {
+		n := binary.LittleEndian.Uint32(rest)
+		if uint64(n) > uint64(len(rest)-lengthSize) {
+			break
+		}
+		if n >= keyedHeader && rest[lengthSize] == tagKeyed {
+			dst = append(dst, binary.LittleEndian.Uint32(rest[lengthSize+1:]))
+		}
+		rest = rest[lengthSize+int(n):]
+	}
+	return dst
+}
