@@ -12,8 +12,15 @@ import (
 	"github.com/tidemark-io/tidemark/store/internal/dirfs"
 )
 
+// The calls below do what the system's do, each under the disk's lock and each
+// after begin has counted it. A call that begin fails returns that error,
+// without effect unless begin says otherwise; the file system's own errors (no
+// such file, name taken) come first where both are possible.
+
+// files is the disk as [dirfs.Files].
 type files struct{ *Disk }
 
+// Create makes a file whose name is not durable yet.
 func (f files) Create(name string) (dirfs.Writer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -32,6 +39,7 @@ func (f files) Create(name string) (dirfs.Writer, error) {
 	return &handle{d: f.Disk, n: n, name: name}, nil
 }
 
+// Open opens what is there; it is never changed through the handle.
 func (f files) Open(name string) (dirfs.Reader, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,6 +54,8 @@ func (f files) Open(name string) (dirfs.Reader, error) {
 	return &handle{d: f.Disk, n: n, name: name}, nil
 }
 
+// Link adds a name to a file. The new name is durable when its directory is
+// synced, whatever the old one is.
 func (f files) Link(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,6 +73,8 @@ func (f files) Link(from, to string) error {
 	return fail
 }
 
+// Rename replaces, as the system's does. Both names change in one step, also
+// over a crash.
 func (f files) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,6 +97,7 @@ func (f files) Rename(from, to string) error {
 	return fail
 }
 
+// Remove removes a name. The file lives on while it has others or is open.
 func (f files) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,8 +136,10 @@ func (d *Disk) put(op Op, name string, n *node, replace bool) error {
 	return nil
 }
 
+// dirs is the disk as [dirfs.Dirs].
 type dirs struct{ *Disk }
 
+// Mkdir makes a directory whose name is not durable yet.
 func (f dirs) Mkdir(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,6 +153,7 @@ func (f dirs) Mkdir(name string) error {
 	return fail
 }
 
+// ReadDir shows the entries that the running system sees.
 func (f dirs) ReadDir(name string) ([]dirfs.Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,6 +174,7 @@ func (f dirs) ReadDir(name string) ([]dirfs.Info, error) {
 	return infos, nil
 }
 
+// OpenDir opens a directory to sync it.
 func (f dirs) OpenDir(name string) (dirfs.Dir, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -172,6 +189,7 @@ func (f dirs) OpenDir(name string) (dirfs.Dir, error) {
 	return &handle{d: f.Disk, n: n, name: name}, nil
 }
 
+// meta is the disk as [dirfs.Meta].
 type meta struct{ *Disk }
 
 func (f meta) Lstat(name string) (dirfs.Info, error) {
@@ -187,6 +205,8 @@ func (f meta) Lstat(name string) (dirfs.Info, error) {
 	return n.info(path.Base(name)), nil
 }
 
+// Chtimes takes effect at once. That times survive a crash only if synced is
+// not simulated: nothing is decided by them after one.
 func (f meta) Chtimes(name string, modified time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,6 +222,7 @@ func (f meta) Chtimes(name string, modified time.Time) error {
 	return fail
 }
 
+// locks is the disk as [dirfs.Locks]: one holder at a time, none after a crash.
 type locks struct{ *Disk }
 
 // Lock is no numbered call: it protects nothing, so no crash point is in it.
@@ -242,6 +263,8 @@ type handle struct {
 	closed bool
 }
 
+// Write appends. A short write keeps its error to itself, which no system does
+// but a bad wrapper may.
 func (h *handle) Write(p []byte) (int, error) {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -254,11 +277,13 @@ func (h *handle) Write(p []byte) (int, error) {
 	h.n.append(p)
 	h.n.modified = h.d.tick()
 	if fail != nil {
-		return len(p), nil // os.File would say io.ErrShortWrite; this is worse
+		return len(p), nil
 	}
 	return len(p), nil
 }
 
+// Sync makes the file's data, or the directory's names, durable. A failure
+// loses them, and is remembered to tell whoever tries again.
 func (h *handle) Sync() error {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -302,6 +327,7 @@ func (h *handle) Stat() (dirfs.Info, error) {
 	return h.n.info(path.Base(h.name)), nil
 }
 
+// ReadAt reads what the running system sees, synced or not.
 func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()

@@ -174,6 +174,34 @@ var scenarios = map[string]func(s *local.Store, p *promises){
 	"link": func(s *local.Store, p *promises) {
 		_ = p.create(s, "chk-1/data") || p.link(s, "chk-1/data", "shared/data") || p.remove(s, "chk-1/data")
 	},
+	"ask after an error": func(s *local.Store, p *promises) {
+		// Stat tells whether a commit that failed happened, and what it tells
+		// is as good as a promise. Repeating a remove is safe, and "not there"
+		// then is a promise too.
+		ctx := context.Background()
+		name := "chk-1/MANIFEST"
+		if p.create(s, name) {
+			info, err := s.Stat(ctx, name)
+			switch {
+			case err == nil && info.Size == int64(len(content(name))):
+				p.want[name] = content(name)
+			case errors.Is(err, store.ErrNotExist):
+				p.gone[name] = true
+			default:
+				return
+			}
+		}
+		if p.want[name] == nil || !p.remove(s, name) {
+			return
+		}
+		if err := s.Remove(ctx, name, ""); err == nil || errors.Is(err, store.ErrNotExist) {
+			p.gone[name] = true
+		}
+	},
+	"abort of a checkpoint": func(s *local.Store, p *promises) {
+		_ = p.create(s, "chk-1/data") || p.create(s, "chk-1/MANIFEST") ||
+			p.create(s, "chk-2/data-1") || p.create(s, "chk-2/data-2") || p.remove(s, "chk-2/data-1") || p.remove(s, "chk-2/data-2")
+	},
 	"two uploads at once": func(s *local.Store, p *promises) {
 		ctx := context.Background()
 		p.all["chk-1/MANIFEST"] = content("chk-1/MANIFEST")
@@ -212,7 +240,7 @@ func TestCrashAtEveryCall(t *testing.T) {
 	var sum crashsim.Tally
 	for name := range scenarios {
 		t.Run(name, func(t *testing.T) {
-			tally, err := crashsim.Crashes(24, nil, run(name), func(c crashsim.Crash) error {
+			tally, err := crashsim.Crashes(28, nil, run(name), func(c crashsim.Crash) error {
 				if err := c.Result.(*promises).check(c.Disk.Store()); err != nil {
 					return err
 				}
