@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/runtime"
@@ -42,7 +43,8 @@ type openSplit[T any] struct {
 	state  splitState
 	reader SplitReader[T]
 	time   splitTime
-	since  int // records since the watermark was looked at
+	since  int  // records since the watermark was looked at
+	over   bool // the reader said io.EOF and must not be asked again
 }
 
 // sourceOp reads the splits of one subtask, one batch of one split after the
@@ -137,12 +139,36 @@ func (s *sourceOp[T]) open(ctx context.Context, sp *openSplit[T]) error {
 	for left := int(sp.state.Skip); left > 0; {
 		n, err := sp.reader.Read(ctx, s.batch[:min(left, len(s.batch))])
 		left -= n
-		if err != nil && left > 0 {
+		if err == io.EOF && left == 0 {
+			sp.over = true
+		} else if err != nil {
 			return fmt.Errorf("split %q: replaying %d records after the restored position: %w", sp.state.ID, sp.state.Skip, err)
+		}
+		if n == 0 {
+			if err := s.wait(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// wait leaves a source alone that has nothing yet to replay, one limited in its
+// rate for example.
+func (s *sourceOp[T]) wait(ctx context.Context) error {
+	over := make(chan struct{})
+	stop := s.env.After(replayPause, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// replayPause is how long wait takes.
+const replayPause = 10 * time.Millisecond
 
 // Poll emits the records of one batch, or what is left of it.
 func (s *sourceOp[T]) Poll() (runtime.PollResult, error) {
@@ -214,19 +240,26 @@ func (s *sourceOp[T]) fill() (runtime.PollResult, error) {
 
 // read fills the batch from one split.
 func (s *sourceOp[T]) read(sp *openSplit[T]) (int, error) {
-	sp.state.Position = sp.reader.Position(sp.state.Position[:0])
-	sp.state.Skip = 0
-	n, err := sp.reader.Read(s.env.Context(), s.batch)
+	n, err := 0, io.EOF
+	if !sp.over {
+		sp.state.Position = sp.reader.Position(sp.state.Position[:0])
+		sp.state.Skip = 0
+		n, err = sp.reader.Read(s.env.Context(), s.batch)
+	}
+	sp.over = err == io.EOF
 	switch {
-	case err == io.EOF && n == 0:
+	case sp.over && n == 0:
 		sp.state.Ended, sp.time.ended = true, true
 		return 0, nil
-	case err != nil && err != io.EOF:
+	case err != nil && !sp.over:
 		return 0, err
 	case n > 0:
-		sp.time.idle = false
 		if s.marks.idle > 0 {
 			sp.time.active = s.env.Now()
+		}
+		if sp.time.idle { // said before its records, so that they are not overtaken
+			sp.time.idle = false
+			s.advance()
 		}
 	case s.marks.idle > 0 && s.env.Now().Sub(sp.time.active) >= s.marks.idle:
 		sp.time.idle = true

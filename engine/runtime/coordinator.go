@@ -75,7 +75,9 @@ func (c *coordinator) run() {
 		}
 		c.mail.parked.Store(false)
 	}
-	c.mail.close()
+	for _, mail := range c.mail.close() { // requests that came too late get their answer
+		_ = mail()
+	}
 }
 
 func (c *coordinator) post(f func()) bool {
@@ -110,9 +112,12 @@ func (c *coordinator) consider() {
 	case len(c.requests) > 0:
 		r := c.requests[0]
 		c.requests = c.requests[1:]
-		c.trigger(r.kind, r.final || allEnded, []*request{r})
+		// A plain savepoint publishes nothing, so the job cannot end with it.
+		c.trigger(r.kind, r.final || allEnded && r.kind == format.Checkpoint, []*request{r})
 	case allEnded || c.stopping:
-		c.trigger(format.Checkpoint, true, nil)
+		if c.failures == 0 || c.paused() {
+			c.trigger(format.Checkpoint, true, nil)
+		}
 	case c.due && c.paused():
 		c.due = false
 		c.trigger(format.Checkpoint, false, nil)
@@ -154,7 +159,9 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: a.root.checkFence, Logger: a.cfg.Logger,
 	})
 	if err != nil {
-		a.fail(fmt.Errorf("checkpoint %d: %w", id, err))
+		err = fmt.Errorf("checkpoint %d: %w", id, err)
+		p.reply(err)
+		a.fail(err)
 		return
 	}
 	p.writer = w
@@ -213,7 +220,8 @@ func (c *coordinator) commit(p *pending) {
 	}
 	p.committed = m
 	c.post(func() {
-		if !p.aborting { // else the one who gave it up finds it committed
+		if !p.ending { // else the one who gave it up finds it committed
+			p.ending = true
 			go func() {
 				p.end(nil)
 				c.post(func() { c.completed(p, m) })
@@ -233,19 +241,19 @@ func (c *coordinator) completed(p *pending, m *format.Manifest) {
 		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.alignment), max(e.MaxStartDelay, k.startDelay)
 	}
 	publishes := p.kind == format.Checkpoint || p.final
-	if p.kind == format.Checkpoint {
-		a.job.completed(restorePoint{id: p.id, path: p.path})
+	if publishes {
+		a.job.completed(p)
 	}
 	a.observe(e)
-	for _, r := range p.requests {
-		r.reply <- Result{ID: p.id, Path: p.path}
-	}
+	p.reply(nil)
 	if publishes {
 		for _, t := range a.tasks {
 			t.mail.post(func() error { return t.checkpointComplete(p.id) })
 		}
 	}
-	a.job.retain(a.ctx)
+	if err := a.job.retain(a.ctx); err != nil {
+		a.fail(err)
+	}
 	if p.final {
 		c.finish()
 	}
@@ -254,10 +262,10 @@ func (c *coordinator) completed(p *pending, m *format.Manifest) {
 // abort gives a checkpoint up: tasks stop writing it, and what was written is
 // removed. Nothing of it ever becomes visible.
 func (c *coordinator) abort(p *pending, reason error) {
-	if c.current.Load() != p || p.aborting {
+	if c.current.Load() != p || p.ending {
 		return
 	}
-	p.aborting = true
+	p.ending = true
 	for _, t := range c.a.tasks {
 		t.mail.post(func() error { return t.abortCheckpoint(p.id) })
 	}
@@ -279,14 +287,18 @@ func (c *coordinator) aborted(p *pending, reason error) {
 	c.current.Store(nil)
 	c.lastEnd = a.cfg.Clock.Now()
 	a.observe(CheckpointFailed{ID: p.id, Path: p.path, Reason: reason})
-	for _, r := range p.requests {
-		r.reply <- Result{ID: p.id, Path: p.path, Err: reason}
-	}
-	if errors.Is(reason, errAttempt) {
+	p.reply(reason)
+	switch {
+	case errors.Is(reason, errAttempt):
 		return
-	}
-	if errors.Is(reason, ErrFenced) {
+	case errors.Is(reason, ErrFenced):
 		a.fail(reason)
+		return
+	case p.kind == format.Savepoint:
+		// Its failure concerns the one who asked; the job goes on.
+		if p.final && !c.stopping {
+			c.suspend(false)
+		}
 		return
 	}
 	c.failures++
@@ -310,12 +322,16 @@ func (c *coordinator) finish() {
 func (c *coordinator) close() {
 	c.post(func() {
 		c.closed, c.closing = true, true
+		over := errAttempt
+		if cause := c.a.failed(); cause != nil {
+			over = fmt.Errorf("%w: %w", errAttempt, cause)
+		}
 		for _, r := range c.requests {
-			r.reply <- Result{Err: errAttempt}
+			r.reply <- Result{Err: over}
 		}
 		c.requests = nil
 		if p := c.current.Load(); p != nil {
-			c.abort(p, errAttempt)
+			c.abort(p, over)
 		}
 	})
 	<-c.done
@@ -327,14 +343,14 @@ func (c *coordinator) stop() {
 		return
 	}
 	c.stopping = true
-	c.suspend()
+	c.suspend(true)
 }
 
-// suspend lets the sources stand still.
-func (c *coordinator) suspend() {
+// suspend lets the sources stand still, or go on.
+func (c *coordinator) suspend(still bool) {
 	for _, t := range c.a.tasks {
 		if t.input == nil {
-			t.mail.post(func() error { t.suspended = true; return nil })
+			t.mail.post(func() error { t.suspended = still; return nil })
 		}
 	}
 }
@@ -346,7 +362,7 @@ func (c *coordinator) ask(r *request) {
 		return
 	}
 	if r.final {
-		c.suspend()
+		c.suspend(true)
 	}
 	c.requests = append(c.requests, r)
 }

@@ -37,6 +37,12 @@ func (e *Env) Context() context.Context { return e.attempt.ctx }
 // Now is the time of the job's clock.
 func (e *Env) Now() time.Time { return e.attempt.cfg.Clock.Now() }
 
+// After calls f in its own goroutine after d, by the job's clock, unless stop is
+// called before.
+func (e *Env) After(d time.Duration, f func()) (stop func() bool) {
+	return e.attempt.cfg.Clock.AfterFunc(d, f)
+}
+
 // Logger logs with the operator's uid and subtask.
 func (e *Env) Logger() *slog.Logger {
 	return e.attempt.cfg.Logger.With("operator", e.UID, "subtask", e.Subtask)

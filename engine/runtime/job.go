@@ -30,6 +30,7 @@ type Job struct {
 	newest  *restorePoint // newest completed checkpoint of this run
 	kept    []uint64      // completed checkpoints of this lineage, ascending
 	attempt *attempt      // nil between attempts
+	waiting []*request    // asked for between attempts
 	stopped bool
 }
 
@@ -211,9 +212,16 @@ func (j *Job) setAttempt(a *attempt) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.attempt = a
-	if a != nil && j.stopped {
+	if a == nil {
+		return
+	}
+	if j.stopped {
 		a.coord.post(func() { a.coord.stop() })
 	}
+	for _, r := range j.waiting {
+		a.coord.post(func() { a.coord.ask(r) })
+	}
+	j.waiting = nil
 }
 
 func (j *Job) unlock() error {
@@ -231,35 +239,47 @@ func (j *Job) takeID() uint64 {
 	return j.nextID - 1
 }
 
-// completed notes a committed checkpoint.
-func (j *Job) completed(at restorePoint) {
+// completed notes a committed checkpoint, or a savepoint that the job ends
+// with: its output may be visible, so nothing older can be gone back to.
+func (j *Job) completed(p *pending) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.newest = &at
-	j.kept = append(j.kept, at.id)
+	j.newest = &restorePoint{id: p.id, path: p.path}
+	if p.kind == format.Checkpoint {
+		j.kept = append(j.kept, p.id)
+	}
+	if p.final && !p.finished {
+		j.stopped = true // if publishing fails, the next attempt only does that
+	}
 }
 
 // retain deletes the oldest checkpoints of this lineage beyond the number that
-// is kept. What fails here is tried again after the next checkpoint.
-func (j *Job) retain(ctx context.Context) {
+// is kept. What fails here is tried again after the next checkpoint, unless the
+// job is fenced: that is the error it returns.
+func (j *Job) retain(ctx context.Context) error {
 	j.mu.Lock()
 	excess := slices.Clone(j.kept[:max(len(j.kept)-j.cfg.Checkpoints.Retained, 0)])
 	j.mu.Unlock()
 	for _, id := range excess {
-		if err := j.root.checkFence(ctx); err != nil {
+		err := j.root.checkFence(ctx)
+		if errors.Is(err, ErrFenced) {
+			return err
+		}
+		if err != nil {
 			j.cfg.Logger.Warn("old checkpoint not removed", "id", id, "error", err)
-			return
+			return nil
 		}
 		path := pathOf(format.Checkpoint, id)
 		if err := writer.Discard(ctx, j.root.store, path); err != nil {
 			j.cfg.Logger.Warn("old checkpoint not removed", "id", id, "error", err)
-			return
+			return nil
 		}
 		j.mu.Lock()
 		j.kept = slices.DeleteFunc(j.kept, func(k uint64) bool { return k == id })
 		j.mu.Unlock()
 		j.observe(CheckpointRemoved{ID: id, Path: path})
 	}
+	return nil
 }
 
 func (j *Job) observe(e Event) {
@@ -314,11 +334,10 @@ func (j *Job) request(ctx context.Context, r request) (Result, error) {
 	reply := make(chan Result, 1)
 	r.reply = reply
 	j.mu.Lock()
-	a := j.attempt
-	j.mu.Unlock()
-	if a == nil || !a.coord.post(func() { a.coord.ask(&r) }) {
-		return Result{}, fmt.Errorf("taking a checkpoint: %w", errAttempt)
+	if a := j.attempt; a == nil || !a.coord.post(func() { a.coord.ask(&r) }) {
+		j.waiting = append(j.waiting, &r) // the next attempt takes it, if one comes
 	}
+	j.mu.Unlock()
 	select {
 	case res := <-reply:
 		return res, res.Err

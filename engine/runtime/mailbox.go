@@ -49,12 +49,14 @@ func (m *mailbox) take() []func() error {
 	return mails
 }
 
-// close refuses further mails and drops those that wait.
-func (m *mailbox) close() {
+// close refuses further mails and returns those that wait.
+func (m *mailbox) close() []func() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
+	mails := m.mails
 	m.mails = nil
+	return mails
 }
 
 // wake ends the subtask's sleep, or the next one if it is about to sleep. It is

@@ -26,7 +26,7 @@ type pending struct {
 	cancel    context.CancelCauseFunc
 	stopTimer func() bool
 	requests  []*request
-	aborting  bool // set by the coordinator
+	ending    bool // given up, or committed; set by the coordinator
 
 	// writing counts those that use the writer: tasks that write their part,
 	// and the commit. committed may be read when it is down.
@@ -85,6 +85,13 @@ func (p *pending) end(cause error) {
 	p.stopTimer()
 	p.cancel(cause)
 	p.writing.Wait()
+}
+
+// reply answers those who asked for the checkpoint.
+func (p *pending) reply(err error) {
+	for _, r := range p.requests {
+		r.reply <- Result{ID: p.id, Path: p.path, Err: err}
+	}
 }
 
 // row is the number of a state. Numbers are given in the order of asking;

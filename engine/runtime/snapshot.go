@@ -1,8 +1,12 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,8 +89,9 @@ func (s *Snapshot) ListLater(spec StateSpec, items func(context.Context) ([][]by
 	}, nil)
 }
 
-// SplitTimes hands over the watermark generators of a source.
+// SplitTimes hands over the watermark generators of a source, in any order.
 func (s *Snapshot) SplitTimes(times []SplitTime) {
+	slices.SortFunc(times, func(a, b SplitTime) int { return cmp.Compare(a.Split, b.Split) })
 	s.Add(StateSpec{Name: splitState, Kind: format.KindSplitWatermark}, func(_ context.Context, sl *writer.Slice) error {
 		for _, t := range times {
 			if err := sl.SplitWatermark(format.SplitWatermark{Split: []byte(t.Split), Watermark: t.Largest, Status: status(t.Idle)}); err != nil {
@@ -130,24 +135,16 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	if p == nil {
 		return nil // given up meanwhile; those downstream find that out too
 	}
-	t.reportLate()
+	var ack ack
 	began := t.attempt.cfg.Clock.Now()
-	s := &Snapshot{task: t, id: b.ID}
-	for i := range t.ops {
-		t.current, s.op = i, i
-		if op, ok := t.ops[i].op.(Snapshotter); ok {
-			if err := op.Snapshot(s); err != nil {
-				s.release()
-				p.writing.Done()
-				return err
-			}
-		}
-		t.snapshotTime(s)
+	s, err := t.capture(b.ID, p)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	t.snapshots.cancel = cancel
-	sync := t.attempt.cfg.Clock.Now().Sub(began)
-	ack := ack{task: t.number, alignment: t.snapshots.alignment, startDelay: t.snapshots.startDelay, sync: sync}
+	ack.task, ack.alignment, ack.startDelay = t.number, t.snapshots.alignment, t.snapshots.startDelay
+	ack.sync = t.attempt.cfg.Clock.Now().Sub(began)
 	for i := range t.ops {
 		ack.watermarks = append(ack.watermarks, t.ops[i].watermark)
 	}
@@ -158,8 +155,37 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer cancel()
 		ack.slices, ack.err = s.write(ctx, p)
 		t.attempt.acknowledge(p, ack)
+		var panicked *TaskError
+		if errors.As(ack.err, &panicked) {
+			t.attempt.fail(panicked) // not a failure of the store, which might pass
+		}
 	}()
 	return nil
+}
+
+// capture collects the state of all operators. Unless it succeeds it gives back
+// what it took hold of, even if an operator panics.
+func (t *Task) capture(id uint64, p *pending) (s *Snapshot, err error) {
+	s = &Snapshot{task: t, id: id}
+	captured := false
+	defer func() {
+		if !captured {
+			s.release()
+			p.writing.Done()
+		}
+	}()
+	t.reportLate()
+	for i := range t.ops {
+		t.current, s.op = i, i
+		if op, ok := t.ops[i].op.(Snapshotter); ok {
+			if err := op.Snapshot(s); err != nil {
+				return nil, err
+			}
+		}
+		t.snapshotTime(s)
+	}
+	captured = true
+	return s, nil
 }
 
 // snapshotTime hands over event time as the current operator knows it (R3).
@@ -233,8 +259,14 @@ func (s *Snapshot) write(ctx context.Context, p *pending) ([]format.Slice, error
 	return slices, nil
 }
 
-// run writes one part as a slice.
-func (pt *part) run(ctx context.Context, p *pending, subtask int) (format.Slice, error) {
+// run writes one part as a slice. What an operator hands over may run its code,
+// whose panic ends the task and not the process.
+func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.Slice, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &TaskError{UID: pt.env.UID, Subtask: subtask, Err: fmt.Errorf("panic: %v", v), Stack: debug.Stack()}
+		}
+	}()
 	if err := ctx.Err(); err != nil {
 		return format.Slice{}, context.Cause(ctx)
 	}
