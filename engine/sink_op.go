@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/runtime"
 	"github.com/tidemark-io/tidemark/format"
 )
@@ -19,9 +20,12 @@ func (s Stream[T]) To(uid string, sink Sink[T], opts ...Option) {
 	attach(s, n, opts)
 }
 
+// itemCodec frames what a sink wants to remember.
+var itemCodec = codec.Raw()
+
 // pendingSpec is the state that holds what a sink has yet to publish.
 func pendingSpec() runtime.StateSpec {
-	return runtime.StateSpec{Name: "pending", Kind: format.KindSplitList, Value: &format.Schema{Type: format.TypeRaw}}
+	return runtime.StateSpec{Name: "pending", Kind: format.KindSplitList, Value: itemCodec.Schema()}
 }
 
 // sinkOp runs the writer of a sink in one subtask.
@@ -43,7 +47,11 @@ func (s *sinkOp[T]) Open(env *runtime.Env) error {
 	}
 	s.writer = w
 	s.committer, _ = w.(Committer)
-	items, _, err := env.RestoreList(pendingSpec())
+	framed, _, err := env.RestoreList(pendingSpec())
+	if err != nil {
+		return err
+	}
+	items, err := decodeItems(itemCodec, "pending", framed)
 	if err != nil {
 		return err
 	}
@@ -75,7 +83,10 @@ func (s *sinkOp[T]) Snapshot(snap *runtime.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("ending the sink's output for checkpoint %d: %w", snap.ID(), err)
 	}
-	snap.ListLater(pendingSpec(), func(ctx context.Context) ([][]byte, error) { return finish(ctx) })
+	snap.ListLater(pendingSpec(), func(ctx context.Context) ([][]byte, error) {
+		items, err := finish(ctx)
+		return encodeItems(itemCodec, items), err
+	})
 	return nil
 }
 

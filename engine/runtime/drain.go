@@ -35,6 +35,7 @@ func (t *Task) forwardWatermark(op int, w int64) {
 		return
 	}
 	slot.emitted = w
+	slot.watermark = max(slot.watermark, w) // a source is told by nobody
 	if len(slot.parts) > 0 {
 		var frame [13]byte
 		t.broadcast(op, exchange.AppendWatermark(frame[:0], w))
