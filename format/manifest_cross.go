@@ -1,9 +1,23 @@
 package format
 
-// check applies every rule for a manifest, also those that need several tables.
-// A lazy reader applies the rules of one table at a time; this is for the
-// writer and for a reader of the whole.
+// check applies every rule for a manifest, for the writer.
 func (m *Manifest) check() error {
+	return inOrder(m.checkTables, m.checkSlices, m.checkCross)
+}
+
+// inOrder returns the first error of several checks, of which each relies on
+// the ones before.
+func inOrder(checks ...func() error) error {
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTables applies the rules for all tables but that of the slices.
+func (m *Manifest) checkTables() error {
 	n := m.counts()
 	if err := m.Summary.check(); err != nil {
 		return err
@@ -35,7 +49,7 @@ func (m *Manifest) check() error {
 			return err
 		}
 	}
-	return m.checkSlices(n)
+	return nil
 }
 
 // uniqueness finds names that occur twice.
@@ -105,9 +119,9 @@ func (m *Manifest) checkStates(n counts) error {
 	return nil
 }
 
-// checkSlices checks the slices, their order, that they lie within their
-// objects, and the totals.
-func (m *Manifest) checkSlices(n counts) error {
+// checkSlices checks the slices and their order.
+func (m *Manifest) checkSlices() error {
+	n := m.counts()
 	var prev *Slice
 	for i := range m.Slices {
 		s := &m.Slices[i]
@@ -123,16 +137,20 @@ func (m *Manifest) checkSlices(n counts) error {
 		if err := s.checkBehind(prev, m.States[s.State].Kind); err != nil {
 			return err
 		}
-		if object := &m.Objects[s.Object]; s.Ref().End() > object.Length-FooterSize {
-			return invalid("slice with its index at %d in %q, which has %d bytes", s.Offset, object.Name, object.Length)
-		}
 		prev = s
 	}
-	return m.checkTotals()
+	return nil
 }
 
-// checkTotals compares the stored sums with the rows.
-func (m *Manifest) checkTotals() error {
+// checkCross checks, once the rows by themselves are known to be right, that
+// slices lie within their objects and that the stored totals are the sums.
+func (m *Manifest) checkCross() error {
+	for i := range m.Slices {
+		s := &m.Slices[i]
+		if object := &m.Objects[s.Object]; s.Offset+uint64(s.Length) > object.Length-FooterSize {
+			return invalid("slice with its index at %d in %q, which has %d bytes", s.Offset, object.Name, object.Length)
+		}
+	}
 	sums := Manifest{Summary: m.Summary, Operators: m.Operators, Slices: m.Slices, Edges: m.Edges}
 	sums.States = append([]State(nil), m.States...)
 	sums.total()

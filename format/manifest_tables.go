@@ -165,7 +165,7 @@ func (m *ManifestReader) slices(blocks []tableRow) iter.Seq2[Slice, error] {
 // tables. Decoding a large one takes memory for all its rows.
 func (m *ManifestReader) Read() (*Manifest, error) {
 	all := &Manifest{Summary: m.Summary}
-	err := first(
+	err := inOrder(
 		collect(&all.Operators, m.Operators()),
 		collect(&all.States, m.States()),
 		collect(&all.Edges, m.Edges()),
@@ -177,19 +177,22 @@ func (m *ManifestReader) Read() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := all.check(); err != nil {
+	// The iterators have applied the rules of each table of their own.
+	if err := inOrder(all.checkTables, all.checkCross); err != nil {
 		return nil, m.damage(0, "manifest", malformed("%v", err))
 	}
 	return all, nil
 }
 
-// collect appends the rows of a table to a slice.
-func collect[Row any](to *[]Row, rows iter.Seq2[Row, error]) error {
-	for row, err := range rows {
-		if err != nil {
-			return err
+// collect returns a function that appends the rows of a table to a slice.
+func collect[Row any](to *[]Row, rows iter.Seq2[Row, error]) func() error {
+	return func() error {
+		for row, err := range rows {
+			if err != nil {
+				return err
+			}
+			*to = append(*to, row)
 		}
-		*to = append(*to, row)
+		return nil
 	}
-	return nil
 }
