@@ -238,9 +238,13 @@ func run(name string) func(d *crashsim.Disk) any {
 // T1: a crash before every call, with every rule of what survives.
 func TestCrashAtEveryCall(t *testing.T) {
 	var sum crashsim.Tally
+	seeds := uint64(28)
+	if testing.Short() { // under the race detector
+		seeds = 4
+	}
 	for name := range scenarios {
 		t.Run(name, func(t *testing.T) {
-			tally, err := crashsim.Crashes(28, nil, run(name), func(c crashsim.Crash) error {
+			tally, err := crashsim.Crashes(seeds, nil, run(name), func(c crashsim.Crash) error {
 				if err := c.Result.(*promises).check(c.Disk.Store()); err != nil {
 					return err
 				}

@@ -64,7 +64,11 @@ func TestConformance(t *testing.T) {
 
 // T12.
 func TestWinners(t *testing.T) {
-	storetest.Winners(t, openMem(t), "mem", 64, 1000)
-	storetest.Winners(t, openDisk(t), "crashsim", 64, 100)
-	storetest.Winners(t, openLocal(t), "local", 8, 100)
+	less := 1
+	if testing.Short() { // under the race detector
+		less = 10
+	}
+	storetest.Winners(t, openMem(t), "mem", 64, 1000/less)
+	storetest.Winners(t, openDisk(t), "crashsim", 64, 100/less)
+	storetest.Winners(t, openLocal(t), "local", 8, 100/less)
 }
