@@ -52,9 +52,6 @@ func (t *Table) Snapshot() (*Snapshot, error) {
 	t.snapshots++
 	s := &Snapshot{layout: t.layout, first: int(t.first), epoch: t.snapshots, n: t.n}
 	s.groups, t.spare = t.spare, nil
-	if s.groups == nil {
-		s.groups = make([]snapGroup, len(t.groups))
-	}
 	for i := range t.groups {
 		g, sg := &t.groups[i], &s.groups[i]
 		if g.n == 0 {
@@ -97,7 +94,7 @@ func (t *Table) guard(i uint32, from, to int) {
 
 func (t *Table) save(i uint32, from, to int) {
 	g, epoch := &t.groups[i], t.snap.epoch
-	if g.epoch != epoch || !t.active() {
+	if !t.active() || g.epoch != epoch {
 		return // the snapshot has never seen this slab, or is gone
 	}
 	saved, read := epoch<<epochShift|pageSaved, epoch<<epochShift|pageRead

@@ -82,12 +82,12 @@ type Table struct {
 	n         int
 	bytes     int64
 	opts      Options
-	empty     []byte // one empty slot, the slab of groups without entries
-	spare     []snapGroup
+	empty     []byte      // one empty slot, the slab of groups without entries
+	spare     []snapGroup // for the next snapshot
 	touched   byte
 }
 
-// NewTable makes an empty table. It allocates a few dozen bytes per owned key
+// NewTable makes an empty table. It allocates about 250 bytes per owned key
 // group and nothing else.
 func NewTable(o Options) (*Table, error) {
 	if !keygroup.Valid(o.Groups) || o.Range.Len() > 0 && (o.Range.First < 0 || o.Range.Last >= o.Groups) {
@@ -109,6 +109,10 @@ func newTable(o Options, l layout) *Table {
 		first:  uint64(o.Range.First), total: uint64(o.Groups),
 		empty: make([]byte, l.stride),
 	}
+	// Having touched this memory now keeps page faults out of the first
+	// snapshot, which stops the owner.
+	t.spare = make([]snapGroup, len(t.groups))
+	clear(t.spare)
 	t.fast8 = !l.namespaced && o.KeyWidth == 8
 	for i := range t.groups {
 		t.reset(&t.groups[i], uint32(i))
