@@ -206,17 +206,17 @@ func blockRows[Row any](m *ManifestReader, blocks []tableRow, cells func(*Row, *
 	return func(yield func(Row, error) bool) {
 		var block Block
 		var r rowReader
+		var row, none Row
+		c := rowCodec{read: &r}
 		for i := range blocks {
 			t := &blocks[i]
 			if err := m.readBlock(&block, t.kind, t.ref); err != nil {
-				var none Row
 				yield(none, err)
 				return
 			}
 			r.start(&block)
 			for n := 0; r.left > 0; n++ {
-				var row Row
-				c := rowCodec{read: &r}
+				row, c.col = none, 0
 				cells(&row, &c)
 				r.left--
 				err := r.err
@@ -224,7 +224,6 @@ func blockRows[Row any](m *ManifestReader, blocks []tableRow, cells func(*Row, *
 					err = asDamage(check(&row))
 				}
 				if err != nil {
-					var none Row
 					yield(none, m.damage(t.ref.Offset, rowUnit(t.kind, n), err))
 					return
 				}

@@ -165,6 +165,7 @@ func (m *ManifestReader) slices(blocks []tableRow) iter.Seq2[Slice, error] {
 // tables. Decoding a large one takes memory for all its rows.
 func (m *ManifestReader) Read() (*Manifest, error) {
 	all := &Manifest{Summary: m.Summary}
+	all.Slices = m.roomForSlices()
 	err := inOrder(
 		collect(&all.Operators, m.Operators()),
 		collect(&all.States, m.States()),
@@ -182,6 +183,20 @@ func (m *ManifestReader) Read() (*Manifest, error) {
 		return nil, m.damage(0, "manifest", malformed("%v", err))
 	}
 	return all, nil
+}
+
+// roomForSlices reserves memory for the slices, but for no more than their
+// encoded bytes can hold; the number that the directory states may be a lie.
+func (m *ManifestReader) roomForSlices() []Slice {
+	const smallest = 8 // bytes of an encoded slice
+	var size uint64
+	for _, t := range m.tablesOf(KindSlices) {
+		size += uint64(t.ref.Length)
+	}
+	if n := min(m.rows[KindSlices], size/smallest); n > 0 {
+		return make([]Slice, 0, n)
+	}
+	return nil
 }
 
 // collect returns a function that appends the rows of a table to a slice.
