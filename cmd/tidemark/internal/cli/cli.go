@@ -29,7 +29,10 @@ type app struct {
 	quiet  bool
 	color  string
 
-	started bool // a command's own code has begun: errors are no longer the parser's
+	// started says that a command's own code has begun. Errors before that are
+	// those of the parser, which are mistakes in the command line and have no
+	// type to tell them by.
+	started bool
 }
 
 // Main runs the command line and returns the exit code. It recovers panics of
@@ -56,6 +59,8 @@ func run(args []string, stdout, stderr io.Writer, more ...func(*app) *cobra.Comm
 	if err != nil && !a.started {
 		err = usageError{err}
 	}
+	// What a cancelled call returns says only that it was cancelled; the cause
+	// says by which signal.
 	if cause := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && cause != nil {
 		err = cause
 	}
@@ -84,7 +89,8 @@ func untilSignal() (context.Context, func()) {
 	}
 }
 
-// complain prints an error, each of its lines escaped.
+// complain prints an error, each of its lines escaped: it may quote names and
+// values out of a checkpoint or a file.
 func (a *app) complain(err error) {
 	var known codeError
 	if err == nil || errors.As(err, &known) && known.err == nil {
@@ -179,7 +185,8 @@ func (a *app) document(v any) error {
 	return out.JSON(a.stdout, v)
 }
 
-// coloured tells whether stdout gets colours.
+// coloured tells whether stdout gets colours: on request, or if it is a terminal
+// that has not asked for none (no-color.org).
 func (a *app) coloured() bool {
 	switch {
 	case a.color == "always":
@@ -206,7 +213,8 @@ func (a *app) paint(colour string) func(string) string {
 	return func(line string) string { return "\x1b[" + colour + "m" + line + "\x1b[0m" }
 }
 
-// exactly and atLeast check the number of arguments and name what is missing.
+// exactly and atLeast check the number of arguments and name what is missing;
+// cobra's own functions only count.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {

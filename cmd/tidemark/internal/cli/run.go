@@ -122,7 +122,8 @@ Flags are short for configuration keys; "tidemark help configuration" lists all.
 	return cmd
 }
 
-// gather collects the configuration of file, -D and flags.
+// gather collects the configuration of file, -D and flags. Only flags that were
+// given count: the defaults are the configuration's.
 func gather(cmd *cobra.Command, file string, defines []string) (*config.Config, error) {
 	conf := &config.Config{}
 	if file != "" {
@@ -208,7 +209,9 @@ func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, value
 	return jobError(err)
 }
 
-// jobError gives failures of a job their exit code; others have their own.
+// jobError gives failures of a job their exit code. Failures of the storage,
+// refusals and damage have their own, also when a job met them; what is left would
+// otherwise count as a defect of this program.
 func jobError(err error) error {
 	if err == nil {
 		return nil
@@ -219,8 +222,8 @@ func jobError(err error) error {
 	return err
 }
 
-// spillDir is where tasks spill, below a checkpoint root; the store does not see
-// it.
+// spillDir is where tasks spill, below a checkpoint root. Its name is none that an
+// object can have, so the store does not see it.
 func spillDir(root string) string {
 	if root == "" {
 		root = filepath.Join(os.TempDir(), "tidemark")

@@ -28,7 +28,8 @@ type setup struct {
 	stale []string
 }
 
-// prepare makes the engine's configuration of the settings.
+// prepare makes the engine's configuration of the settings and opens the stores
+// it names. After an error nothing is left open.
 func prepare(s config.Settings, values []config.Value) (*setup, error) {
 	u := &setup{config: engine.Config{
 		Parallelism: s.Job.Parallelism, KeyGroups: s.Job.KeyGroups, DisableChaining: !s.Job.Chaining,
@@ -64,7 +65,9 @@ func bufferTimeout(n config.Network) time.Duration {
 	return n.BufferTimeout
 }
 
-// open opens the checkpoint root and what is to be restored.
+// open opens the checkpoint root, which is created if it is absent, and what is to
+// be restored. Without a root the job runs without checkpoints, but may still be
+// restored from one.
 func (u *setup) open(s config.Settings) error {
 	c := s.Checkpoints
 	if c.Dir == "" {
@@ -91,8 +94,10 @@ func (u *setup) open(s config.Settings) error {
 	return u.restore(s.Restore, c.Dir)
 }
 
-// restore finds the checkpoint to start from: below the job's root, or in
-// another one.
+// restore finds the checkpoint to start from. One of the job's own root is named
+// within it, because restoring an older one starts a new lineage there. One of
+// another root is read through a store of its own and never referenced by the
+// checkpoints to come (R13).
 func (u *setup) restore(r config.Restore, dir string) error {
 	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored}
 	if r.From == "" || r.From == "latest" {

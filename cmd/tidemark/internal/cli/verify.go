@@ -47,7 +47,9 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 	return cmd
 }
 
-// verifier checks one path after the other and reports as it goes.
+// verifier checks one path after the other and reports as it goes, so that a
+// check of terabytes shows its first finding early. Only the documents that are
+// printed whole (json, yaml) are gathered.
 type verifier struct {
 	*app
 	level checkpoint.Level
@@ -108,7 +110,8 @@ func (v *verifier) path(ctx context.Context, path string) error {
 }
 
 // one checks one checkpoint and reports it. The error is that of the context or
-// of the output; everything else is part of the result.
+// of the output; everything else is part of the result, so that one checkpoint
+// that cannot be read does not keep the others from being checked.
 func (v *verifier) one(ctx context.Context, p *place.Place, below string) error {
 	r := document.Result{Path: p.Show(below), Findings: []document.Finding{}}
 	code, err := v.check(ctx, p, below, &r)
@@ -162,7 +165,8 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, r *d
 	return code, nil
 }
 
-// finding reports one finding as it comes.
+// finding reports one finding as it comes. All text is escaped: the problem may
+// quote bytes of the checkpoint.
 func (v *verifier) finding(path string, f document.Finding) error {
 	switch v.output {
 	case asJSON, asYAML:
