@@ -239,6 +239,7 @@ func (c *coordinator) completed(p *pending, m *format.Manifest) {
 	e := CheckpointCompleted{ID: p.id, Path: p.path, Bytes: m.Summary.StateBytes, Entries: m.Summary.Entries, Duration: c.lastEnd.Sub(p.triggered)}
 	for _, k := range p.acks {
 		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.alignment), max(e.MaxStartDelay, k.startDelay)
+		e.MaxSync = max(e.MaxSync, k.sync)
 	}
 	publishes := p.kind == format.Checkpoint || p.final
 	if publishes {

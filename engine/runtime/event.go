@@ -39,8 +39,10 @@ type CheckpointCompleted struct {
 	Bytes    uint64 // of its data objects
 	Entries  uint64
 	Duration time.Duration // from trigger to commit
-	// MaxAlignment and MaxStartDelay are the largest over the subtasks.
-	MaxAlignment, MaxStartDelay time.Duration
+	// MaxAlignment, MaxStartDelay and MaxSync are the largest over the
+	// subtasks. Sync is the phase in which a subtask hands its state over and
+	// processes no records.
+	MaxAlignment, MaxStartDelay, MaxSync time.Duration
 }
 
 // CheckpointFailed says that a checkpoint was given up. Nothing of it is
