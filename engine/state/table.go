@@ -156,7 +156,7 @@ func (t *Table) home(g *group, word uint64) int {
 
 // Find looks an entry up: one probe. sum is the 64-bit hash of key
 // (keyhash.Sum64). Without the entry it returns false and a Ref that only
-// [Table.Insert] may use, at once.
+// [Table.Insert] may use, as long as [Table.Epoch] stays the same.
 func (t *Table) Find(sum uint64, key, ns []byte) (Ref, bool) {
 	i, product := t.locate(sum)
 	if i >= uint64(len(t.groups)) {

@@ -13,9 +13,9 @@ func (t *Table) Set(sum uint64, key, ns, value []byte) (Ref, error) {
 	return t.Insert(r, sum, key, ns, value)
 }
 
-// Insert adds an entry that [Table.Find] has just not found: r is what Find
-// returned for the same arguments, and the table has not changed since. It
-// fails as [Table.Set] does.
+// Insert adds an entry that [Table.Find] has not found: r is what Find returned
+// for the same arguments, and [Table.Epoch] is what it was then. It fails as
+// [Table.Set] does.
 func (t *Table) Insert(r Ref, sum uint64, key, ns, value []byte) (Ref, error) {
 	if err := t.check(r, key, ns, value); err != nil {
 		return Ref{}, err
