@@ -73,21 +73,22 @@ func readFile(name string, all []departures) ([]departures, error) {
 	return all, lines.Err()
 }
 
-// inspect shows and verifies the newest checkpoint.
+// inspect shows and verifies a checkpoint: the oldest that was kept, since the
+// last one, taken after the end of the input, has nothing left in its windows.
 func (d *demo) inspect(ctx context.Context) error {
-	newest, err := d.newest()
+	oldest, err := d.oldest()
 	if err != nil {
 		return err
 	}
-	say("what is in the last checkpoint, and is it intact?")
-	if err := d.show(ctx, "inspect", newest); err != nil {
+	say("what is in the oldest checkpoint that was kept, and is it intact?")
+	if err := d.show(ctx, "inspect", oldest); err != nil {
 		return err
 	}
-	return d.show(ctx, "verify", "--level", "records", newest)
+	return d.show(ctx, "verify", "--level", "records", oldest)
 }
 
-// newest is the path of the newest complete checkpoint.
-func (d *demo) newest() (string, error) {
+// oldest is the path of the oldest complete checkpoint.
+func (d *demo) oldest() (string, error) {
 	manifests, err := filepath.Glob(d.path("checkpoints/chk-*/MANIFEST"))
 	if err != nil || len(manifests) == 0 {
 		return "", fmt.Errorf("no complete checkpoint below %s: %w", d.path("checkpoints"), err)
@@ -96,6 +97,6 @@ func (d *demo) newest() (string, error) {
 		fmt.Sscanf(filepath.Base(filepath.Dir(path)), "chk-%d", &n)
 		return n
 	}
-	last := slices.MaxFunc(manifests, func(a, b string) int { return id(a) - id(b) })
-	return filepath.Dir(last), nil
+	first := slices.MinFunc(manifests, func(a, b string) int { return id(a) - id(b) })
+	return filepath.Dir(first), nil
 }
