@@ -50,6 +50,7 @@ func TestPrecedence(t *testing.T) {
 		{"file", []func(*Config){file}, time.Second, "conf.yaml:2"},
 		{"define over file", []func(*Config){define, file}, 2 * time.Second, "-D"},
 		{"last define", []func(*Config){define, again}, 4 * time.Second, "-D"},
+		{"switched off", []func(*Config){func(c *Config) { c.Define(key + "=none") }}, 0, "-D"},
 		{"flag over all", []func(*Config){given, define, file}, 3 * time.Second, "flag --interval"},
 	}
 	for _, tt := range tests {

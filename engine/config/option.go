@@ -43,6 +43,7 @@ type Option struct {
 	Flink   string // Flink's default, where it is another one
 	Reason  string // of the status, or of the other default
 
+	off   bool     // a duration that may be "none" or "off"
 	only  []string // values accepted in this version; nil is all
 	store func(*Settings, string) error
 }
@@ -90,6 +91,9 @@ func (o *Option) available(value, canonical string) error {
 func (o *Option) canonical(value string) (string, error) {
 	switch o.Type {
 	case Duration:
+		if o.off && isOff(value) {
+			value = "0"
+		}
 		d, err := ParseDuration(value)
 		return d.String(), err
 	case Memory:
@@ -138,11 +142,11 @@ func atLeast[T int | int64 | time.Duration](least T, parse func(string) (T, erro
 	}
 }
 
-// off makes a parser take the words with which Flink's users switch a duration
+// offOr makes a parser take the words with which Flink's users switch a duration
 // off, as 0, and otherwise nothing below the least.
-func off(least time.Duration) func(string) (time.Duration, error) {
+func offOr(least time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
-		if strings.EqualFold(text, "none") || strings.EqualFold(text, "off") {
+		if isOff(text) {
 			return 0, nil
 		}
 		d, err := ParseDuration(text)
@@ -151,6 +155,10 @@ func off(least time.Duration) func(string) (time.Duration, error) {
 		}
 		return d, err
 	}
+}
+
+func isOff(text string) bool {
+	return strings.EqualFold(text, "none") || strings.EqualFold(text, "off")
 }
 
 // lookup finds a key by its present or an older spelling.

@@ -19,10 +19,10 @@ var table = slices.Concat(checkpointOptions, unalignedOptions, recoveryOptions, 
 
 // checkpointOptions say when and where checkpoints are made.
 var checkpointOptions = []Option{
-	{Key: "execution.checkpointing.interval", Type: Duration, Default: "10 s", Status: Supported,
+	{Key: "execution.checkpointing.interval", Type: Duration, Default: "10 s", Status: Supported, off: true,
 		Help: "time from the start of one checkpoint to the start of the next; 0 or none for no periodic ones", Flink: "none",
 		Reason: "a job started with a checkpoint directory is meant to be checkpointed",
-		store:  field(off(10*time.Millisecond), func(s *Settings) *time.Duration { return &s.Checkpoints.Interval })},
+		store:  field(offOr(10*time.Millisecond), func(s *Settings) *time.Duration { return &s.Checkpoints.Interval })},
 	{Key: "execution.checkpointing.timeout", Type: Duration, Default: "10 min", Status: Supported,
 		Help:  "a checkpoint not complete by then is given up",
 		store: field(atLeast(10*time.Millisecond, ParseDuration), func(s *Settings) *time.Duration { return &s.Checkpoints.Timeout })},
