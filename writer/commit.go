@@ -74,8 +74,8 @@ func (w *Writer) cancelUploads() {
 // returns an error the checkpoint is either not visible or visible and whole,
 // never partial:
 //
-//   - an error that is [store.ErrExist] (a [*ConflictError]): another writer has
-//     committed this id; ours is not visible and never will be;
+//   - an error that is [store.ErrExist] (a [*ConflictError]): another writer was
+//     first with this id; ours is not visible and never will be;
 //   - an error of the options' Fence: not visible;
 //   - any other error: not known; [Committed] tells, and so does [Writer.Abort],
 //     which takes a manifest of ours back before it deletes data.

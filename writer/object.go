@@ -119,6 +119,13 @@ func (o *object) seal(ctx context.Context) error {
 	}
 	o.pending = nil
 	info, err := o.upload.Commit()
+	if store.IsTransient(err) {
+		// Perhaps only the reply was lost. The name is ours alone, so what
+		// stands there is what we wrote; verify looks at it.
+		if there, missing := o.w.opts.Store.Stat(ctx, o.name); missing == nil {
+			info, err = there, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
