@@ -15,6 +15,7 @@ func table(head ...out.Column) *out.Table { return &out.Table{Head: head} }
 func left(name string) out.Column  { return out.Column{Name: name} }
 func right(name string) out.Column { return out.Column{Name: name, Align: out.Right} }
 func path(name string) out.Column  { return out.Column{Name: name, Align: out.Path} }
+func keep(name string) out.Column  { return out.Column{Name: name, Align: out.Keep} }
 
 func (a *app) operatorTable(d *document.Inspect) *out.Table {
 	t := table(left("OPERATOR"), left("NAME"), right("PARALLELISM"), right("KEY GROUPS"), left("KEY"), right("TASK"))
@@ -29,7 +30,7 @@ func (a *app) operatorTable(d *document.Inspect) *out.Table {
 }
 
 func (a *app) stateTable(d *document.Inspect) *out.Table {
-	t := table(left("OPERATOR"), left("STATE"), left("KIND"), left("TYPE"), right("ENTRIES"), right("BYTES"))
+	t := table(keep("OPERATOR"), keep("STATE"), keep("KIND"), left("TYPE"), right("ENTRIES"), right("BYTES"))
 	for _, o := range d.Operators {
 		for _, s := range o.States {
 			t.Row(o.UID, s.Name, string(s.Kind), typeOf(s), countOf(checkpoint.Count(s.Entries)), bytesOf(checkpoint.Count(s.Bytes)))

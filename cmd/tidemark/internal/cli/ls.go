@@ -88,15 +88,17 @@ func (a *app) printList(lines []document.Line) error {
 		}
 		return nil
 	}
-	t := out.Table{Wide: a.output == asWide, Head: []out.Column{{Name: "PATH", Align: out.Path}, {Name: "KIND", Align: out.Keep}, {Name: "ID", Align: out.Right},
-		{Name: "CREATED", Align: out.Keep}, {Name: "BYTES", Align: out.Right}, {Name: "IN FLIGHT", Align: out.Right}, {Name: "STATUS", Align: out.Keep}}}
-	if t.Wide {
-		t.Head = append(t.Head, out.Column{Name: "REASON"})
+	// The name of the directory tells the kind too, so the narrow table has no
+	// column for it and more room for the path.
+	t := table(path("PATH"), right("ID"), keep("CREATED (UTC)"), right("BYTES"), right("IN FLIGHT"), keep("STATUS"))
+	if a.output == asWide {
+		t.Wide = true
+		t.Head = append(t.Head, left("KIND"), left("REASON"))
 	}
 	for _, l := range lines {
 		info := l.Info()
-		t.Look(a.paint(statusColour[info.Status]), l.Path, string(info.Kind), fmt.Sprint(info.ID), out.Time(info.Created),
-			bytesOf(info.Bytes), bytesOf(info.InFlight.Bytes), string(info.Status), string(l.Reason))
+		t.Look(a.paint(statusColour[info.Status]), l.Path, fmt.Sprint(info.ID), out.Short(info.Created), bytesOf(info.Bytes),
+			bytesOf(info.InFlight.Bytes), string(info.Status), string(info.Kind), string(l.Reason))
 	}
 	return t.Write(a.stdout)
 }

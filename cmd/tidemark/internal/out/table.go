@@ -19,7 +19,7 @@ const (
 	Left  Align = iota // cut at the end
 	Right              // numbers; never cut
 	Path               // cut at the front: the last part of a path tells most
-	Keep               // as Left, but never cut
+	Keep               // as Left, but cut only after the others
 )
 
 // Column is one column of a table.
@@ -75,8 +75,9 @@ func (t *Table) Write(w io.Writer) error {
 	return err
 }
 
-// widths gives each column what its widest cell needs, and if that is too much
-// takes from the widest column that can be cut until the table fits.
+// widths gives each column what its widest cell needs. If that is too much, the
+// widest of the columns that can be cut gives way, again and again; columns of
+// alignment Keep do so only when the others have little left.
 func (t *Table) widths() []int {
 	widths := make([]int, len(t.Head))
 	total := 2 * (len(widths) - 1)
@@ -87,11 +88,21 @@ func (t *Table) widths() []int {
 		}
 		total += widths[i]
 	}
-	for !t.Wide && total > Columns {
+	if t.Wide {
+		return widths
+	}
+	total = t.shrink(widths, total, 10, Left, Path)
+	t.shrink(widths, total, 6, Left, Path, Keep)
+	return widths
+}
+
+// shrink narrows columns of the alignments to no less than the least until the
+// table fits, and returns its width.
+func (t *Table) shrink(widths []int, total, least int, aligns ...Align) int {
+	for ; total > Columns; total-- {
 		most := -1
 		for i, c := range t.Head {
-			cuttable := c.Align == Left || c.Align == Path
-			if cuttable && widths[i] > max(6, width(c.Name)) && (most < 0 || widths[i] > widths[most]) {
+			if slices.Contains(aligns, c.Align) && widths[i] > max(least, width(c.Name)) && (most < 0 || widths[i] > widths[most]) {
 				most = i
 			}
 		}
@@ -99,9 +110,8 @@ func (t *Table) widths() []int {
 			break
 		}
 		widths[most]--
-		total--
 	}
-	return widths
+	return total
 }
 
 func (t *Table) line(row []string, widths []int) string {

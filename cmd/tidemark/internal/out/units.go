@@ -36,6 +36,15 @@ func Number(n uint64) string {
 // Unknown stands where nothing is known.
 const Unknown = "-"
 
+// Short writes a moment in UTC to the second, without saying so: the head of
+// the column does.
+func Short(t time.Time) string {
+	if t.IsZero() {
+		return Unknown
+	}
+	return t.UTC().Format(time.DateTime)
+}
+
 // Time writes a moment in UTC to the second.
 func Time(t time.Time) string {
 	if t.IsZero() {
