@@ -1,5 +1,7 @@
 package format
 
+import "math"
+
 // rowCodec carries the cells of one row between a struct and a block, in
 // either direction, so that each table states its columns once. The methods
 // are called in the order of the columns.
@@ -38,7 +40,7 @@ func (c *rowCodec) uint(v *uint64) {
 func (c *rowCodec) u32(v *uint32) {
 	wide := uint64(*v)
 	c.uint(&wide)
-	if wide > 1<<32-1 {
+	if wide > math.MaxUint32 {
 		c.fail(wide)
 		wide = 0
 	}
@@ -54,9 +56,12 @@ func (c *rowCodec) int(v *int64) {
 
 // row is a reference to a row of another table; the table's reader checks it.
 func (c *rowCodec) row(v *int) {
-	wide := uint64(uint32(*v))
+	wide := uint64(*v)
+	if *v < 0 {
+		wide = math.MaxUint64 // fails below, whatever the size of an int
+	}
 	c.uint(&wide)
-	if wide > 1<<31-1 {
+	if wide > math.MaxInt32 {
 		c.fail(wide)
 		wide = 0
 	}
@@ -72,12 +77,21 @@ func (c *rowCodec) optional(v *int) {
 
 // delta is a cell of a delta column that refers to a row.
 func (c *rowCodec) delta(v *int) {
-	if c.build != nil {
-		c.build.putDelta(c.col, uint32(*v))
-	} else {
-		*v = int(c.read.cols[c.col].delta() & (1<<31 - 1))
-	}
 	c.col++
+	if c.build != nil {
+		if *v < 0 || uint64(*v) > math.MaxInt32 {
+			c.fail(uint64(*v))
+			return
+		}
+		c.build.putDelta(c.col-1, uint32(*v))
+		return
+	}
+	wide := c.read.cols[c.col-1].delta()
+	if wide > math.MaxInt32 {
+		c.fail(uint64(wide))
+		wide = 0
+	}
+	*v = int(wide)
 }
 
 // byte is a cell of a single byte.
