@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime/pprof"
+	"time"
+)
+
+// Each measurement is made by a process of its own, which is this program
+// started again: it begins with an empty heap, its processor time is exactly
+// that of the run, and the measurements of a pair do not disturb each other.
+
+// childFlag as first argument says that the program is to make one measurement.
+const childFlag = "-child"
+
+// params is what a measurement is told.
+type params struct {
+	Task    string
+	Dir     string // of its own, or with what an earlier task left
+	Keys    uint64 `json:",omitempty"`
+	Entries int    `json:",omitempty"`
+	Bytes   int64  `json:",omitempty"`
+	Repeat  int    `json:",omitempty"`
+	Codec   string `json:",omitempty"`
+	// Section is how long a task without end is measured.
+	Section time.Duration `json:",omitempty"`
+	Profile string        `json:",omitempty"` // file for a CPU profile
+}
+
+// figures are the results of one measurement by name.
+type figures map[string]float64
+
+// tasks are the measurements that a child can make.
+var tasks = map[string]func(context.Context, params) (figures, error){
+	"count":    countEngine,
+	"channels": countChannels,
+	"sync":     syncPhase,
+	"write":    writeSnapshot,
+	"prepare":  prepareState,
+	"restore":  restoreState,
+	"wide":     prepareWide,
+	"large":    prepareLarge,
+	"read":     readWhole,
+}
+
+// child is the main function of a measuring process.
+func child(ctx context.Context, arg string) int {
+	if err := runChild(ctx, arg); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+func runChild(ctx context.Context, arg string) (err error) {
+	var p params
+	if err := json.Unmarshal([]byte(arg), &p); err != nil {
+		return err
+	}
+	task, ok := tasks[p.Task]
+	if !ok {
+		return fmt.Errorf("no task %q", p.Task)
+	}
+	if p.Profile != "" {
+		f, err := os.Create(p.Profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, f.Close())
+		}()
+	}
+	found, err := task(ctx, p)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Task, err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(found)
+}
+
+// measure starts a child and waits for its figures.
+func measure(ctx context.Context, p params) (figures, error) {
+	arg, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, childFlag, string(arg))
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("task %s: %w: %s", p.Task, err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	found := figures{}
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
+		return nil, fmt.Errorf("task %s: %w", p.Task, err)
+	}
+	found["peak"] = float64(peakOf(cmd.ProcessState))
+	return found, nil
+}
+
+// section is a stretch of a process that is measured.
+type section struct {
+	cpu  time.Duration
+	wall time.Time
+}
+
+func beginSection() section { return section{cpuTime(), time.Now()} }
+
+// end returns the processor time and the time that have passed, in seconds.
+func (s section) end() (cpu, wall float64) {
+	return (cpuTime() - s.cpu).Seconds(), time.Since(s.wall).Seconds()
+}

@@ -1,0 +1,190 @@
+// Command bench measures speed and memory and compares them with the goals. It
+// is what `make bench` runs; it ends with a table goal | measured | met.
+//
+// Figures of the engine are taken through its public API only. Speed per core
+// is work per second of processor time (user and system), so that others on the
+// machine disturb little. What is compared is measured in pairs in one run, in
+// alternating order, and each measurement is made by a process of its own. A
+// figure is the median with an interval that covers it with 95 % probability. A
+// missed goal is followed by a processor profile.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) == 3 && os.Args[1] == childFlag {
+		os.Exit(child(ctx, os.Args[2]))
+	}
+	pairs := flag.Int("pairs", 20, "how often each pair is measured")
+	quick := flag.Bool("quick", false, "3 pairs, to try it out")
+	only := flag.String("only", "", "rows to measure, names or their beginnings with commas: "+strings.Join(names(), " "))
+	report := flag.String("report", "", "also write the results to this `file`, as Markdown")
+	flag.Parse()
+	b := &bench{pairs: max(*pairs, 1), size: usual, progress: os.Stderr}
+	if *quick {
+		b.pairs = 3
+	}
+	if err := b.main(ctx, os.Stdout, *only, *report); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run of the program.
+type bench struct {
+	pairs    int
+	size     size
+	dir      string // for everything that is written, removed at the end
+	progress io.Writer
+	serial   int
+}
+
+// size is how much is measured; tests take less.
+type size struct {
+	count   time.Duration // section of the engine, with a checkpoint each second
+	channel time.Duration // section of the peer
+	entries int           // of a state that snapshots are taken of
+	written int           // entries written and restored
+	repeat  int           // snapshots in one measurement
+	states  []int64       // bytes of the states that memory is measured with
+}
+
+var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, entries: 1_000_000, written: 4_000_000, repeat: 10,
+	states: []int64{64 << 20, 256 << 20, 1 << 30}}
+
+// row is a group of goals that are measured together.
+type row struct {
+	name    string
+	measure func(context.Context, *bench) ([]result, error)
+}
+
+var rows = []row{
+	{"count-1k", countRow(1000, "1 k", 12)},
+	{"count-100k", countRow(100_000, "100 k", 8)},
+	{"count-1m", countRow(1_000_000, "1 M", 4)},
+	{"sync", syncRow},
+	{"write", writeRow},
+	{"restore", restoreRow},
+	{"inspect", inspectRow},
+	{"memory", memoryRow},
+}
+
+func names() []string {
+	var all []string
+	for _, r := range rows {
+		all = append(all, r.name)
+	}
+	return all
+}
+
+// chosen are the rows whose names begin with one of the words, all of them for
+// no word.
+func chosen(only string) ([]row, error) {
+	var found []row
+	for _, r := range rows {
+		for word := range strings.SplitSeq(only, ",") {
+			if strings.HasPrefix(r.name, word) {
+				found = append(found, r)
+				break
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no row is called %q; there are %s", only, strings.Join(names(), " "))
+	}
+	return found, nil
+}
+
+func (b *bench) main(ctx context.Context, out io.Writer, only, report string) (err error) {
+	if cpuTime() == 0 {
+		return fmt.Errorf("this system does not tell the processor time of a process (getrusage)")
+	}
+	todo, err := chosen(only)
+	if err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "tidemark-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	where := machine()
+	fmt.Fprintln(out, where)
+	var results []result
+	for _, r := range todo {
+		found, err := r.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		for _, f := range found {
+			fmt.Fprintf(b.progress, "%s\n", f)
+		}
+		results = append(results, found...)
+	}
+	ended := loadAverage()
+	if err := b.profiles(ctx, out, results); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%d pairs; median [95 %% interval]; load average %s at the end\n\n", b.pairs, ended)
+	printTable(out, results)
+	if report == "" {
+		return nil
+	}
+	return writeReport(report, b.pairs, where, ended, results)
+}
+
+// fresh is the name of a new directory.
+func (b *bench) fresh() string {
+	b.serial++
+	return filepath.Join(b.dir, fmt.Sprint("d", b.serial))
+}
+
+// once makes one measurement in a new directory, or in that of p, and removes
+// the new one.
+func (b *bench) once(ctx context.Context, p params) (figures, error) {
+	if p.Dir == "" {
+		p.Dir = b.fresh()
+		defer os.RemoveAll(p.Dir)
+		if err := os.Mkdir(p.Dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return measure(ctx, p)
+}
+
+// repeated makes the measurements in turn, each as often as there are pairs,
+// forwards and backwards alternately, and returns the figures of each.
+func (b *bench) repeated(ctx context.Context, name string, of ...params) ([]map[string][]float64, error) {
+	all := make([]map[string][]float64, len(of))
+	for i := range all {
+		all[i] = map[string][]float64{}
+	}
+	for n := range b.pairs {
+		fmt.Fprintf(b.progress, "%s: %d of %d\n", name, n+1, b.pairs)
+		for i := range of {
+			if n%2 == 1 {
+				i = len(of) - 1 - i
+			}
+			found, err := b.once(ctx, of[i])
+			if err != nil {
+				return nil, err
+			}
+			for k, v := range found {
+				all[i][k] = append(all[i][k], v)
+			}
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// The rows that measure the command as a process.
+
+// build compiles a package or file and returns the program.
+func (b *bench) build(ctx context.Context, name, what string) (string, error) {
+	program := filepath.Join(b.dir, name)
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, what).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", what, err, out)
+	}
+	return program, nil
+}
+
+// tidemark builds the command, from the directory of the repository.
+func (b *bench) tidemark(ctx context.Context) (string, error) {
+	return b.build(ctx, "tidemark", "github.com/tidemark-io/tidemark/cmd/tidemark")
+}
+
+// ran is what a process took.
+type ran struct {
+	wall, cpu float64 // ms
+	peak      float64 // bytes
+}
+
+// execute runs a program to its end and drops its output.
+func execute(ctx context.Context, program string, args ...string) (ran, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	began := time.Now()
+	err := cmd.Run()
+	wall := time.Since(began)
+	if err != nil {
+		return ran{}, fmt.Errorf("%s %v: %w", filepath.Base(program), args, err)
+	}
+	ps := cmd.ProcessState
+	return ran{wall.Seconds() * 1e3, (ps.UserTime() + ps.SystemTime()).Seconds() * 1e3, float64(peakOf(ps))}, nil
+}
+
+// hello is the least that a Go process costs.
+const hello = "package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"hello\\n\") }\n"
+
+// inspectRow measures `tidemark inspect` of a wide checkpoint beside a process
+// that does nothing.
+func inspectRow(ctx context.Context, b *bench) ([]result, error) {
+	source := filepath.Join(b.dir, "hello.go")
+	if err := os.WriteFile(source, []byte(hello), 0o600); err != nil {
+		return nil, err
+	}
+	empty, err := b.build(ctx, "hello", source)
+	if err != nil {
+		return nil, err
+	}
+	command, err := b.tidemark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir := b.fresh()
+	fmt.Fprintln(b.progress, "inspect: write a checkpoint")
+	if _, err := b.once(ctx, params{Task: "wide", Dir: dir}); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	var wall, cpu, least []float64
+	for n := range b.pairs * 5 { // a run takes milliseconds
+		var ours, theirs ran
+		runs := []func() error{
+			func() (err error) {
+				ours, err = execute(ctx, command, "inspect", filepath.Join(dir, "chk-1"))
+				return err
+			},
+			func() (err error) { theirs, err = execute(ctx, empty); return err },
+		}
+		if n%2 == 1 {
+			slices.Reverse(runs)
+		}
+		for _, run := range runs {
+			if err := run(); err != nil {
+				return nil, err
+			}
+		}
+		wall, cpu, least = append(wall, ours.wall), append(cpu, ours.cpu), append(least, theirs.wall)
+	}
+	return []result{
+		atMost("inspect, 10k x 10 x 32k, process, ms", 10, wall, 1),
+		shown("  the quickest of them, ms", []float64{slices.Min(wall)}, 1),
+		shown("  CPU of the process, ms", cpu, 1),
+		shown("  a Go process that says hello, ms", least, 1),
+		shown("  the quickest of them, ms", []float64{slices.Min(least)}, 1),
+	}, nil
+}
+
+// memoryRuns is how often memory is measured: it hardly differs.
+const memoryRuns = 5
+
+// memoryRow measures the largest resident memory of reading checkpoints of
+// several sizes: verify at two levels, and the reader over all entries.
+func memoryRow(ctx context.Context, b *bench) ([]result, error) {
+	command, err := b.tidemark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ways := []string{"verify --level checksums", "verify --level records", "reading all entries"}
+	peaks := make([][]float64, len(ways)) // medians by way and size, in MiB
+	for _, bytes := range b.size.states {
+		fmt.Fprintf(b.progress, "memory: %d MiB of state\n", bytes>>20)
+		dir := b.fresh()
+		if _, err := b.once(ctx, params{Task: "large", Dir: dir, Bytes: bytes}); err != nil {
+			return nil, err
+		}
+		for i := range ways {
+			var seen []float64
+			for range min(b.pairs, memoryRuns) {
+				peak, err := b.peak(ctx, command, i, dir, bytes)
+				if err != nil {
+					return nil, err
+				}
+				seen = append(seen, peak/(1<<20))
+			}
+			peaks[i] = append(peaks[i], estimateOf(seen).median)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+	}
+	var results []result
+	for i, way := range ways {
+		spread := slices.Max(peaks[i]) - slices.Min(peaks[i])
+		r := atMost(way+", MiB apart", 32, []float64{spread}, 1)
+		r.measured = figure(spread) + " (peaks"
+		for _, p := range peaks[i] {
+			r.measured += fmt.Sprintf(" %.0f", math.Round(p))
+		}
+		r.measured += ")"
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// peak runs one of the ways of memoryRow.
+func (b *bench) peak(ctx context.Context, command string, way int, dir string, bytes int64) (float64, error) {
+	if way < 2 {
+		level := []string{"checksums", "records"}[way]
+		r, err := execute(ctx, command, "verify", "--level", level, filepath.Join(dir, "chk-1"))
+		return r.peak, err
+	}
+	found, err := b.once(ctx, params{Task: "read", Dir: dir, Bytes: bytes})
+	return found["peak"], err
+}
