@@ -195,5 +195,11 @@ func (s *plain[T]) Write(r T, _ int64) error {
 	return nil
 }
 
+func (s *plain[T]) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
+
 func (s *plain[T]) Flush() error { return nil }
 func (s *plain[T]) Close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/tidemark-io/tidemark/engine/exchange"
@@ -36,16 +37,25 @@ type attempt struct {
 }
 
 // newAttempt builds the tasks and what connects them.
-func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (*attempt, error) {
+func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (_ *attempt, err error) {
 	a := &attempt{job: j, cfg: &j.cfg, plan: p, root: j.root, restored: r, start: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	defer func() {
+		if err != nil {
+			a.cancel(err)
+		}
+	}()
 	a.pool = exchange.NewPool(a.cfg.Exchange.BufferSize)
 	a.coord = newCoordinator(a)
 	first := make([]int, len(p.chains)) // number of each chain's first task
 	for i, c := range p.chains {
 		first[i] = len(a.tasks)
 		for subtask := range p.parallelism[c.nodes[0]] {
-			a.tasks = append(a.tasks, a.newTask(i, subtask))
+			t, err := a.newTask(i, subtask)
+			if err != nil {
+				return nil, err
+			}
+			a.tasks = append(a.tasks, t)
 		}
 	}
 	for edge := range p.graph.Edges {
@@ -60,7 +70,7 @@ func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (*attempt, er
 }
 
 // newTask builds the operators of one subtask of a chain and connects them.
-func (a *attempt) newTask(chainIndex, subtask int) *Task {
+func (a *attempt) newTask(chainIndex, subtask int) (*Task, error) {
 	c := a.plan.chains[chainIndex]
 	t := &Task{attempt: a, chain: chainIndex, number: len(a.tasks), subtask: subtask, mail: newMailbox()}
 	at := make(map[int]int, len(c.nodes)) // node → index in the chain
@@ -73,7 +83,12 @@ func (a *attempt) newTask(chainIndex, subtask int) *Task {
 			env.Range = keygroup.RangeOf(subtask, groups, env.Parallelism)
 			env.Interval = env.Range.Interval(groups)
 		}
-		slot := opSlot{op: n.New(), env: env, watermark: NoWatermark, emitted: NoWatermark}
+		op, err := n.instance(subtask)
+		if err != nil {
+			a.observe(TaskFailed{Err: err})
+			return nil, err
+		}
+		slot := opSlot{op: op, env: env, watermark: NoWatermark, emitted: NoWatermark}
 		slot.drainer, _ = slot.op.(Drainer)
 		at[node] = i
 		t.ops = append(t.ops, slot)
@@ -86,7 +101,17 @@ func (a *attempt) newTask(chainIndex, subtask int) *Task {
 			t.ops[from].children = append(t.ops[from].children, to)
 		}
 	}
-	return t
+	return t, nil
+}
+
+// instance makes the operator, which calls a factory of the user's.
+func (n *Node) instance(subtask int) (op Operator, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &TaskError{UID: n.UID, Subtask: subtask, Err: fmt.Errorf("panic: %v", v), Stack: debug.Stack()}
+		}
+	}()
+	return n.New(), nil
 }
 
 // connect builds the exchange of one edge.
@@ -152,9 +177,9 @@ func (t *Task) slotOf(node int) *opSlot {
 
 // execute runs the attempt to its end.
 func (a *attempt) execute() error {
+	defer a.cancel(nil)
 	stop := context.AfterFunc(a.ctx, func() { a.fail(context.Cause(a.ctx)) })
 	defer stop()
-	defer a.cancel(nil)
 	for _, t := range a.tasks {
 		a.running.Add(1)
 		go t.run()
@@ -165,6 +190,9 @@ func (a *attempt) execute() error {
 	a.coord.close()
 	for _, t := range a.tasks {
 		t.release()
+	}
+	if n := a.pool.Outstanding(); n != 0 {
+		a.cfg.Logger.Error("buffers were not given back", "buffers", n)
 	}
 	return a.failed()
 }
@@ -204,6 +232,10 @@ func (a *attempt) fail(err error) {
 	a.mu.Lock()
 	first := a.failure == nil
 	if first {
+		// What tasks report because the job was cancelled is not the cause.
+		if cause := context.Cause(a.ctx); cause != nil {
+			err = cause
+		}
 		a.failure = err
 	}
 	a.mu.Unlock()

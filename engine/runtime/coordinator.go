@@ -100,7 +100,7 @@ func (c *coordinator) tick() {
 
 // consider triggers the next checkpoint if one is wanted and none is under way.
 func (c *coordinator) consider() {
-	if c.closed || c.current.Load() != nil {
+	if c.closed || c.current.Load() != nil || c.a.ctx.Err() != nil {
 		return
 	}
 	allEnded := c.ended == len(c.a.tasks)
@@ -130,7 +130,7 @@ func (c *coordinator) withoutCheckpoints(allEnded bool) {
 		r.reply <- Result{Err: errDisabled}
 	}
 	c.requests = nil
-	if allEnded || c.stopping {
+	if allEnded {
 		c.finish()
 	}
 }
@@ -345,6 +345,14 @@ func (c *coordinator) stop() {
 	}
 	c.stopping = true
 	c.suspend(true)
+	if c.a.cfg.Checkpoints.Store != nil {
+		return
+	}
+	for _, t := range c.a.tasks { // what is under way still arrives
+		if t.input == nil {
+			t.mail.post(func() error { t.endSource(); return nil })
+		}
+	}
 }
 
 // suspend lets the sources stand still, or go on.

@@ -211,10 +211,8 @@ func (t *Task) poll() error {
 	}
 	switch result {
 	case PollEnd:
-		t.ended = true
 		t.forwardWatermark(0, EndOfTime)
-		t.drains = append(t.drains, drain{op: endOfInput})
-		t.halted = true
+		t.endSource()
 	case PollEmpty:
 		t.emptyPoll = true
 		stop := t.attempt.cfg.Clock.AfterFunc(sourcePause, func() { t.mail.post(func() error { t.emptyPoll = false; return nil }) })
@@ -222,6 +220,16 @@ func (t *Task) poll() error {
 		return t.sleep(func() bool { return !t.emptyPoll })
 	}
 	return nil
+}
+
+// endSource ends a source's data behind what it has emitted.
+func (t *Task) endSource() {
+	if t.ended {
+		return
+	}
+	t.ended = true
+	t.drains = append(t.drains, drain{op: endOfInput})
+	t.halted = true
 }
 
 // sourcePause is how long a source that had nothing is left alone.
