@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +40,7 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 			if !ok {
 				return usage("--level %q is none of structure, refs, checksums, records", level)
 			}
-			v := verifier{app: a, level: l, doc: document.Verify{Schema: document.VerifySchema, Level: l.String(), Paths: []document.Result{}}}
+			v := verifier{app: a, level: l, verbs: verbs(cmd.Root()), doc: document.Verify{Schema: document.VerifySchema, Level: l.String(), Paths: []document.Result{}}}
 			return v.run(cmd.Context(), args)
 		},
 	}
@@ -53,8 +55,35 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 type verifier struct {
 	*app
 	level checkpoint.Level
+	verbs []string // that this program has
 	doc   document.Verify
 	codes []int
+}
+
+// verbs are the names of the commands.
+func verbs(root *cobra.Command) []string {
+	var names []string
+	for _, c := range root.Commands() {
+		if c.Runnable() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
+}
+
+// remedy is the command to try next for a finding in a checkpoint. A library may
+// name a tool that this program does not have; then what helps is the newest
+// older checkpoint.
+func (v *verifier) remedy(ctx context.Context, p *place.Place, below, command string) string {
+	words := strings.Fields(command)
+	if len(words) > 1 && words[0] == "tidemark" && slices.Contains(v.verbs, words[1]) {
+		return p.Remedy(command, below)
+	}
+	older, err := p.Before(ctx, below)
+	if err != nil || older == "" {
+		return "tidemark ls " + p.Root
+	}
+	return "tidemark verify " + p.Show(older) + "  # and restore from that one"
 }
 
 func (v *verifier) run(ctx context.Context, paths []string) error {
@@ -140,14 +169,15 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, r *d
 		if f.Severity > checkpoint.Note {
 			code = exitFound
 		}
-		f.Remedy = p.Remedy(f.Remedy, below)
+		if f.Severity > checkpoint.Note {
+			f.Remedy = v.remedy(ctx, p, below, f.Remedy)
+		}
 		r.Findings = append(r.Findings, document.NewFinding(f))
 		return v.finding(r.Path, r.Findings[len(r.Findings)-1])
 	}
 	c, err := p.Open(ctx, below)
 	if errors.Is(err, checkpoint.ErrDamaged) {
-		return code, found(checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(below), Problem: "the checkpoint does not open", Err: err,
-			Remedy: "tidemark ls " + p.Root})
+		return code, found(checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(below), Problem: "the checkpoint does not open", Err: err})
 	}
 	if err != nil {
 		return code, err

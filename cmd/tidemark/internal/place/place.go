@@ -144,6 +144,28 @@ func (p *Place) List(ctx context.Context) ([]checkpoint.Info, error) {
 	return all, nil
 }
 
+// Before is the path of the newest complete checkpoint that is older than the
+// given one; "" if there is none.
+func (p *Place) Before(ctx context.Context, below string) (string, error) {
+	id, _, _ := layout.ParseDir(below)
+	older := ""
+	for _, f := range p.formats {
+		lister, ok := f.(checkpoint.Lister)
+		if !ok {
+			continue
+		}
+		for info, err := range lister.List(ctx, "") {
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", p.Root, err)
+			}
+			if info.Status == checkpoint.Complete && info.ID < id {
+				older = info.Path
+			}
+		}
+	}
+	return older, nil
+}
+
 // Newest is the path of the newest complete checkpoint that the path means.
 // skipped counts newer ones that are not complete.
 func (p *Place) Newest(ctx context.Context) (below string, skipped int, err error) {
