@@ -56,8 +56,11 @@ type verifier struct {
 	*app
 	level checkpoint.Level
 	verbs []string // that this program has
-	doc   document.Verify
-	codes []int
+	// instead is what to try next if a remedy names another verb, and for which
+	// checkpoint.
+	instead [2]string
+	doc     document.Verify
+	codes   []int
 }
 
 // verbs are the names of the commands.
@@ -79,11 +82,13 @@ func (v *verifier) remedy(ctx context.Context, p *place.Place, below, command st
 	if len(words) > 1 && words[0] == "tidemark" && slices.Contains(v.verbs, words[1]) {
 		return p.Remedy(command, below)
 	}
-	older, err := p.Before(ctx, below)
-	if err != nil || older == "" {
-		return "tidemark ls " + p.Root
+	if v.instead[0] != below { // the same for all findings of a checkpoint
+		v.instead = [2]string{below, "tidemark ls " + p.Root}
+		if older, err := p.Before(ctx, below); err == nil && older != "" {
+			v.instead[1] = "tidemark verify " + p.Show(older) + "  # and restore from that one"
+		}
 	}
-	return "tidemark verify " + p.Show(older) + "  # and restore from that one"
+	return v.instead[1]
 }
 
 func (v *verifier) run(ctx context.Context, paths []string) error {
