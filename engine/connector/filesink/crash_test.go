@@ -53,26 +53,20 @@ func (m *machine) cut() {
 	if !m.power {
 		return
 	}
-	synced := map[string]bool{} // folders and files with an fsync later on
+	synced := map[string]bool{} // folders with an fsync later on
 	path := func(name string) string { return filepath.Join(m.dir, name) }
+	m.halve()
 	for i := len(m.done) - 1; i >= 0; i-- {
 		s := m.done[i]
 		name := s.name
 		if s.op == "link" || s.op == "rename" {
 			name = s.to
 		}
-		if s.op == "syncdir" || s.op == "sync" {
-			synced[s.op+" "+s.name] = true
+		if s.op == "syncdir" {
+			synced[s.name] = true
 			continue
 		}
-		lost := m.rnd == nil || m.rnd.IntN(2) == 0
-		if s.op == "write" {
-			if info, err := os.Stat(path(name)); err == nil && lost && !synced["sync "+name] {
-				must(m.t, os.Truncate(path(name), info.Size()/2))
-			}
-			continue
-		}
-		if synced["syncdir "+folder(name)] || !lost {
+		if lost := m.rnd == nil || m.rnd.IntN(2) == 0; synced[folder(name)] || !lost {
 			continue
 		}
 		switch s.op {
@@ -87,6 +81,32 @@ func (m *machine) cut() {
 		case "remove":
 			if b, ok := m.gone[i]; ok {
 				must(m.t, os.WriteFile(path(name), b, 0o600))
+			}
+		}
+	}
+}
+
+// halve cuts the content of files that were written and not fsynced, whatever
+// they are called by now.
+func (m *machine) halve() {
+	dirty := map[string]bool{} // by the name at the first write
+	called := map[string]string{}
+	for _, s := range m.done {
+		switch s.op {
+		case "write":
+			dirty[s.name] = true
+		case "sync":
+			delete(dirty, s.name)
+		case "rename", "link":
+			called[s.name] = s.to
+		}
+	}
+	for name := range dirty {
+		for ; name != ""; name = called[name] {
+			path := filepath.Join(m.dir, name)
+			if info, err := os.Stat(path); err == nil {
+				must(m.t, os.Truncate(path, info.Size()/2))
+				break
 			}
 		}
 	}
