@@ -25,7 +25,6 @@ type attempt struct {
 
 	tasks []*Task
 	pool  *exchange.Pool
-	gates []*exchange.Gate
 	coord *coordinator
 
 	running sync.WaitGroup
