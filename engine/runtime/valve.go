@@ -39,6 +39,9 @@ func (v *valve) watermark(channel int, w int64) bool {
 		return false
 	}
 	c.watermark = w
+	if w == EndOfTime {
+		c.idle = false // the end of an input counts, whatever its status was
+	}
 	if c.idle {
 		return false
 	}
