@@ -125,3 +125,14 @@ func (s source) dir() string {
 	}
 	return ""
 }
+
+// functionNames lists the top-level functions of a file.
+func functionNames(s source) []string {
+	var names []string
+	for _, d := range s.file.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
+			names = append(names, fn.Name.Name)
+		}
+	}
+	return names
+}

@@ -36,7 +36,10 @@ func (a *app) jobs() *cobra.Command {
 			}
 			switch a.output {
 			case asJSON, asYAML:
-				return a.document(map[string]any{"schema": "tidemark.jobs/1", "jobs": rows})
+				return a.document(struct {
+					Schema string `json:"schema"`
+					Jobs   []row  `json:"jobs"`
+				}{"tidemark.jobs/1", rows})
 			case asLines:
 				return lines(a, "job", listed(rows))()
 			}
@@ -164,7 +167,10 @@ func (a *app) printConfig(conf *config.Config) error {
 	}
 	switch a.output {
 	case asJSON, asYAML:
-		return a.document(map[string]any{"schema": "tidemark.config/1", "values": rows})
+		return a.document(struct {
+			Schema string `json:"schema"`
+			Values []row  `json:"values"`
+		}{"tidemark.config/1", rows})
 	case asLines:
 		return lines(a, "value", listed(rows))()
 	}
