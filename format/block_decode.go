@@ -63,6 +63,9 @@ func (b *Block) decode(data []byte, kind Kind, ref BlockRef, limit uint64) error
 	if ref.Decoded != unstated && uint64(ref.Decoded) > limit {
 		return overLimit("decoded length", uint64(ref.Decoded), limit)
 	}
+	// First the checksum, then the content: nothing below has to cope with
+	// accidental damage, only with hostile writers. The stored checksum alone
+	// would do for that; the parent's tells whether it is the right block.
 	body, crc, stored := splitChecksum(data)
 	if crc != stored || crc != ref.CRC {
 		return checksumError(crc, stored, ref.CRC)
@@ -139,6 +142,8 @@ func (b *Block) header(body []byte, kind Kind) (flags [maxColumns]byte, plain [m
 	if d.err != nil {
 		return flags, plain, d.err
 	}
+	// Each row takes a byte at least, so the rows cost the reader no more
+	// than the bytes do.
 	if rows > b.decoded || rows > math.MaxInt32 {
 		return flags, plain, malformed("%d rows in %d decoded bytes", rows, b.decoded)
 	}
@@ -161,6 +166,8 @@ func (b *Block) expand(flags []byte, plain []uint64) error {
 	if need > math.MaxInt32 {
 		return overLimit("decoded length", need, math.MaxInt32)
 	}
+	// One buffer for all compressed columns: a block is decoded without a
+	// further allocation once the buffer has grown to the usual size.
 	if uint64(cap(b.scratch)) < need {
 		b.scratch = make([]byte, need)
 	}
@@ -190,7 +197,8 @@ func (b *Block) columns() error {
 	return nil
 }
 
-// check verifies the cells of a column of the given number of rows. zeroWidth
+// check verifies the cells of a column of the given number of rows, all of them
+// at once, so that walking needs no error handling for each cell. zeroWidth
 // is whether byte strings may have the fixed width 0.
 func (c *columnData) check(rows int, zeroWidth bool) error {
 	want := uint64(rows)
@@ -284,7 +292,9 @@ func addSaturating(a, b uint64) uint64 {
 	return math.MaxUint64
 }
 
-// cursor walks one column of a checked block.
+// cursor walks one column of a checked block. Its methods trust the checks, but
+// stay within bounds whatever happens: a caller that changes the bytes under a
+// block gets wrong cells, not a panic.
 type cursor struct {
 	columnData
 	pos, lenPos int

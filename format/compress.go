@@ -48,6 +48,8 @@ func (c Codec) compress(dst, src []byte) (out []byte, ok bool, err error) {
 	from := len(dst)
 	switch c {
 	case CodecS2:
+		// Encode uses the given memory only if it has room for the worst
+		// case, which is a few bytes more than the input.
 		need := s2.MaxEncodedLen(len(src))
 		if need < 0 {
 			return dst, false, nil
@@ -76,6 +78,8 @@ func (c Codec) compress(dst, src []byte) (out []byte, ok bool, err error) {
 func (c Codec) decompress(dst, src []byte) error {
 	switch c {
 	case CodecS2:
+		// The length in front is compared before the decoder sees it: it
+		// would reserve memory for it if dst did not suffice.
 		n, err := s2.DecodedLen(src)
 		if err != nil || n != len(dst) {
 			return malformed("s2 states %d decoded bytes, the column %d", n, len(dst))
@@ -85,6 +89,8 @@ func (c Codec) decompress(dst, src []byte) error {
 		}
 		return nil
 	case CodecZstd:
+		// The capacity of dst ends the output, whatever the frame states; a
+		// frame that states a large window is refused by the memory limit.
 		d, isDecoder := zstdDecoders.Get().(*zstd.Decoder)
 		if !isDecoder {
 			return invalid("no zstd decoder")

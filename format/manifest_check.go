@@ -55,6 +55,8 @@ func checkWatermarks(lowest, highest int64) error {
 	return nil
 }
 
+// check applies the rules for the summary. Ids only grow within a root (R9), so
+// a parent with a higher id, or a cycle of parents, cannot have been written.
 func (s *Summary) check() error {
 	if s.Kind != Checkpoint && s.Kind != Savepoint {
 		return invalid("kind of checkpoint %d", s.Kind)
@@ -76,6 +78,9 @@ func (s *Summary) check() error {
 		checkFilled("hash function", s.Hash, MaxText))
 }
 
+// check applies the rules for an operator. With fewer key groups than subtasks
+// some subtask would own no key; the engine refuses that at restore, so no
+// checkpoint has it (R6).
 func (o *Operator) check(n counts) error {
 	if o.Parallelism < 1 || o.Parallelism > keygroup.MaxGroups {
 		return invalid("operator %q has parallelism %d", o.UID, o.Parallelism)
@@ -87,6 +92,8 @@ func (o *Operator) check(n counts) error {
 		optionalRow("schema", o.KeySchema, n.schemas), checkWatermarks(o.MinWatermark, o.MaxWatermark))
 }
 
+// check applies the rules for a state. Only what users declare has to have a
+// name; watermarks and channels are found by their kind and their edge.
 func (s *State) check(n counts) error {
 	if !s.Kind.Data() {
 		return invalid("state %q of kind %d", s.Name, s.Kind)
@@ -102,6 +109,7 @@ func (s *State) check(n counts) error {
 		optionalRow("schema", s.Value, n.schemas))
 }
 
+// check applies the rules for an edge.
 func (e *Edge) check(n counts) error {
 	if e.Partitioner < Forward || e.Partitioner > Custom {
 		return invalid("edge %q has partitioner %d", e.ID, e.Partitioner)
@@ -114,7 +122,8 @@ func (e *Edge) check(n counts) error {
 }
 
 // check requires that the object lies in the checkpoint's own directory or in
-// the shared one.
+// the shared one. This is what keeps a manifest from pointing at the objects of
+// another checkpoint, which may be removed at any time, or out of the root.
 func (o *Object) check(path string) error {
 	if err := CheckName(o.Name); err != nil {
 		return err
@@ -129,7 +138,8 @@ func (o *Object) check(path string) error {
 }
 
 // checkRow applies the rules for a slice that need the sizes of other tables
-// only.
+// only. The subtask is not compared with the parallelism: after a rescale that
+// copies no data a slice still names the subtask that wrote it.
 func (s *Slice) checkRow(n counts) error {
 	if s.Subtask >= keygroup.MaxGroups {
 		return invalid("subtask %d", s.Subtask)
@@ -165,11 +175,14 @@ func (s *Slice) compare(o *Slice, kind Kind) int {
 		cmp.Compare(s.Object, o.Object), cmp.Compare(s.Offset, o.Offset))
 }
 
+// check applies the rules for a setting.
 func (s *Setting) check() error {
 	return first(checkFilled("setting", s.Key, MaxText), checkText("value of "+s.Key, s.Value, MaxText),
 		checkText("origin of "+s.Key, s.Origin, MaxText))
 }
 
+// check applies the rules for an entry of the loss report. Its texts reach a
+// terminal, so they must be printable like all others.
 func (l *Loss) check() error {
 	return first(checkText("tool", l.Tool, MaxText), checkText("operator", l.Operator, MaxText),
 		checkText("state", l.State, MaxText), checkText("edge", l.Edge, MaxText),
@@ -178,6 +191,8 @@ func (l *Loss) check() error {
 }
 
 // total sets the sums of the states and of the summary from the other tables.
+// Sums saturate: a hostile manifest must not get a plausible total by making it
+// wrap around.
 func (m *Manifest) total() {
 	s := &m.Summary
 	s.Subtasks, s.Entries, s.StateBytes, s.InFlightBytes, s.InFlightRecords = 0, 0, 0, 0, 0

@@ -52,7 +52,9 @@ func (m *Manifest) checkTables() error {
 	return nil
 }
 
-// uniqueness finds names that occur twice.
+// uniqueness finds names that occur twice. Two operators of one uid would share
+// their state at restore, two objects of one name would be checked against two
+// lengths; the zero value is ready to use.
 type uniqueness map[string]bool
 
 // add notes a name.
@@ -87,7 +89,9 @@ type stateKey struct {
 }
 
 // checkStates checks the states, that none occurs twice, and that their edges
-// and operators fit.
+// and operators fit: hash order needs key groups, and channel state belongs to
+// the end of the edge that stored it, input to the receiver and output to the
+// sender.
 func (m *Manifest) checkStates(n counts) error {
 	seen := make(map[stateKey]bool, len(m.States))
 	for i := range m.States {
@@ -151,6 +155,7 @@ func (m *Manifest) checkCross() error {
 			return invalid("slice with its index at %d in %q, which has %d bytes", s.Offset, object.Name, object.Length)
 		}
 	}
+	// The sums are computed on a copy, with the code that the writer uses.
 	sums := Manifest{Summary: m.Summary, Operators: m.Operators, Slices: m.Slices, Edges: m.Edges}
 	sums.States = append([]State(nil), m.States...)
 	sums.total()

@@ -98,6 +98,8 @@ func (m *ManifestReader) readTables(start int, f openFooter) error {
 		m.rows[t.kind] += uint64(t.ref.Rows)
 		end, prev = t.ref.End(), t
 	}
+	// Without gaps and overlaps, from the header to the directory: every byte
+	// of the file is under one of the checksums.
 	if end != f.directory || prev.kind != KindSummary {
 		return m.damage(f.directory, "tables", malformed("the last table is of %v and ends at %d", prev.kind, end))
 	}
@@ -122,6 +124,8 @@ func (t *tableRow) check(prev *tableRow, back, directory, end uint64) error {
 	if t.ref.Decoded > TableBlock {
 		return overLimit("decoded length of a block", uint64(t.ref.Decoded), TableBlock)
 	}
+	// Tables stand in the order of their kinds, but for the summary, which is
+	// read most often and so lies next to the directory.
 	same := t.kind == prev.kind
 	if prev.kind == KindSummary || t.kind != KindSummary && t.kind < prev.kind {
 		return malformed("table of %v behind %v", t.kind, prev.kind)
@@ -164,6 +168,8 @@ func (m *ManifestReader) readSummary() error {
 		}
 		m.Summary = s
 	}
+	// The header says the same so that tools know a file by its first bytes;
+	// here they must agree.
 	h := &m.Header
 	if s := &m.Summary; s.ID != h.Checkpoint || s.WriterID != h.Writer || s.Path != h.Name {
 		return m.damage(0, "header", malformed("checkpoint %d by %q at %q, the summary says %d by %q at %q",

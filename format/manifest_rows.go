@@ -1,8 +1,11 @@
 package format
 
 // The columns of each table of a manifest, in the order in which they are
-// stored.
+// stored. One function for both directions: a column cannot be written and
+// forgotten when reading, and column.go, which names and types them, is compared
+// with SPEC.md. Tests read back every table.
 
+// cells of the one row that says what the checkpoint is.
 func (s *Summary) cells(c *rowCodec) {
 	c.byte((*byte)(&s.Kind))
 	c.uint(&s.ID)
@@ -26,6 +29,7 @@ func (s *Summary) cells(c *rowCodec) {
 	c.int(&s.MaxWatermark)
 }
 
+// cells of a node of the job graph.
 func (o *Operator) cells(c *rowCodec) {
 	c.str(&o.UID)
 	c.str(&o.Name)
@@ -37,6 +41,7 @@ func (o *Operator) cells(c *rowCodec) {
 	c.int(&o.MaxWatermark)
 }
 
+// cells of a state; absent references are stored as 0, others one higher.
 func (s *State) cells(c *rowCodec) {
 	c.row(&s.Operator)
 	c.str(&s.Name)
@@ -49,6 +54,7 @@ func (s *State) cells(c *rowCodec) {
 	c.uint(&s.Decoded)
 }
 
+// cells of a connection of the job graph.
 func (e *Edge) cells(c *rowCodec) {
 	c.str(&e.ID)
 	c.row(&e.From)
@@ -59,6 +65,7 @@ func (e *Edge) cells(c *rowCodec) {
 	c.uint(&e.InFlightRecords)
 }
 
+// cells of a data object.
 func (o *Object) cells(c *rowCodec) {
 	c.str(&o.Name)
 	c.uint(&o.Length)
@@ -66,7 +73,9 @@ func (o *Object) cells(c *rowCodec) {
 	c.fixed32(&o.DirectoryCRC)
 }
 
-// cells stores the interval as its lower bound and its width.
+// cells of a slice. The interval is stored as its lower bound and its width:
+// widths of the subtasks of one state are nearly equal and compress well, upper
+// bounds are not. A width that wraps around saturates and fails the check.
 func (s *Slice) cells(c *rowCodec) {
 	c.delta(&s.State)
 	c.u32(&s.Subtask)
@@ -84,12 +93,14 @@ func (s *Slice) cells(c *rowCodec) {
 	s.Interval.Hi = addSaturating(s.Interval.Lo, width)
 }
 
+// cells of a configuration value.
 func (s *Setting) cells(c *rowCodec) {
 	c.str(&s.Key)
 	c.str(&s.Value)
 	c.str(&s.Origin)
 }
 
+// cells of an entry of the loss report.
 func (l *Loss) cells(c *rowCodec) {
 	c.str(&l.Tool)
 	c.int(&l.Created)

@@ -115,6 +115,7 @@ func (m *ManifestReader) SlicesOf(state int) iter.Seq2[Slice, error] {
 // order among themselves, for which it reads the states first.
 func (m *ManifestReader) slices(blocks []tableRow) iter.Seq2[Slice, error] {
 	return func(yield func(Slice, error) bool) {
+		// The rows of a slice's kind decide the order of its slices.
 		kinds := make([]Kind, 0, min(m.rows[KindStates], TableBlock))
 		for s, err := range m.States() {
 			if err != nil {
@@ -152,6 +153,8 @@ func (m *ManifestReader) slices(blocks []tableRow) iter.Seq2[Slice, error] {
 					return
 				}
 			}
+			// SlicesOf trusts the directory to find the blocks of a state; a
+			// block with other states than stated would be overlooked.
 			if uint64(low) != t.first || uint64(high) != t.last {
 				yield(Slice{}, m.damage(t.ref.Offset, "slices block",
 					malformed("states %d to %d, the directory states %d to %d", low, high, t.first, t.last)))

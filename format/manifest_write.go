@@ -75,6 +75,7 @@ func (m *Manifest) appendFile(dst []byte, schemas [][]byte) ([]byte, error) {
 	}
 	h.Length = uint64(len(w.dst)) + FooterSize
 	f.length = h.Length
+	// The length has a fixed width, so the header keeps its size.
 	if head, f.headerCRC, err = appendHeader(head[:0], manifestFile, &h); err != nil {
 		return dst, err
 	}
@@ -128,6 +129,10 @@ func (w *manifestWriter) tables(m *Manifest, schemas [][]byte) error {
 // table appends the rows of one table in blocks of about tableBlock bytes.
 func table[Row any](w *manifestWriter, kind Kind, rows []Row, cells func(*Row, *rowCodec)) error {
 	b := NewBuilder(kind)
+	// Names repeat and compress. Slices are mostly checksums and numbers that
+	// do not, and decoding a hundred thousand of them should take no longer
+	// than reading the numbers; the summary is one row. Zstandard, not s2: its
+	// encoder gives the same bytes on every platform.
 	if kind != KindSlices && kind != KindSummary {
 		b.Compress(CodecZstd)
 	}

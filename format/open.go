@@ -28,6 +28,8 @@ func openFile(r io.ReaderAt, size int64, t fileType, object string) (openHeader,
 	if size < 0 {
 		return h, f, invalid("%s: size %d", object, size)
 	}
+	// The header's length is not known yet; it has at most MaxHeader bytes,
+	// and one read of as many is as quick as one of fewer.
 	head := make([]byte, min(size, MaxHeader))
 	if err := readFull(r, head, object, "header", 0); err != nil {
 		return h, f, err
@@ -37,6 +39,8 @@ func openFile(r io.ReaderAt, size int64, t fileType, object string) (openHeader,
 	if h.Header, h.length, headerCRC, err = decodeHeader(head, uint64(size), t); err != nil {
 		return h, f, &CorruptError{object, 0, "header", err}
 	}
+	// A manifest knows its length from the beginning, so a cut is recognised
+	// for certain. A data object does not; there the footer tells.
 	if h.Length > uint64(size) {
 		return h, f, &CorruptError{object, size, "end", truncated(uint64(size), h.Length)}
 	}
@@ -48,6 +52,8 @@ func openFile(r io.ReaderAt, size int64, t fileType, object string) (openHeader,
 		return h, f, err
 	}
 	f.footer, f.crc, err = decodeFooter(tail, uint64(size), t)
+	// Header and footer must be of one file: each is intact by itself also if
+	// one of them is a lost write of an older generation.
 	if err == nil && f.headerCRC != headerCRC {
 		err = checksumCause("the footer belongs to a header with checksum %08x, not %08x", f.headerCRC, headerCRC)
 	}

@@ -129,6 +129,8 @@ func (s *Schema) MinWidth() uint64 {
 }
 
 // width is the least number of bytes of a value and whether all values have it.
+// The product of nested arrays may exceed 64 bits; it saturates and then counts
+// as no usable width.
 // Recursion is bounded: only checked schemas get here.
 func (s *Schema) width() (least uint64, fixed bool) {
 	switch s.Type {
