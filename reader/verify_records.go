@@ -71,17 +71,6 @@ func typesOf(c *Checkpoint, s *sliceCheck) (t schemas, err error) {
 	return t, err
 }
 
-// validate requires that bytes are one whole value of a schema.
-func validate(what string, s *format.Schema, value []byte) error {
-	if s == nil {
-		return nil
-	}
-	if err := s.Validate(value); err != nil {
-		return fmt.Errorf("the %s does not decode as %v: %w", what, s, err)
-	}
-	return nil
-}
-
 // keyed checks keyed state and timers.
 func (t schemas) keyed(rows *format.KeyedRows, hashed bool) func(*format.Block, format.BlockRef) error {
 	return func(b *format.Block, ref format.BlockRef) error {
