@@ -17,21 +17,11 @@ const (
 	maxGap   = 64
 )
 
-// builder is what the builders of all kinds of blocks have in common.
-type builder interface {
-	Rows() int
-	Size() int
-	Reset()
-	Compress(codec format.Codec, columns ...int)
-	AppendBlock(dst []byte) ([]byte, format.BlockRef, error)
-}
-
 // encoder collects the entries of a slice and makes blocks of them.
 type encoder struct {
-	builder
 	kind   format.Kind
-	keyed  *format.KeyedBuilder // keyed state and timers
-	rows   *format.Builder      // every other kind
+	keyed  *format.KeyedBuilder // keyed state and timers, else nil
+	rows   *format.Builder      // of any kind; the inside of keyed if that is set
 	walk   walker               // checks the blocks of rows
 	block  format.Block         // for walk
 	column int                  // of the values, -1 if there is nothing to compress
@@ -48,13 +38,12 @@ func newEncoder(kind format.Kind, iv keygroup.Interval, setting Compression) (en
 	switch {
 	case kind == format.KindKeyed:
 		e.keyed = format.NewKeyedBuilder()
-		e.builder = e.keyed
+		e.rows = &e.keyed.Builder
 	case kind == format.KindTimer:
 		e.keyed = format.NewTimerBuilder()
-		e.builder = e.keyed
+		e.rows = &e.keyed.Builder
 	case kind.Data():
 		e.rows = format.NewBuilder(kind)
-		e.builder = e.rows
 		e.walk = newWalker(kind, iv)
 	default:
 		return e, fmt.Errorf("writer: %v is no kind of state: %w", kind, format.ErrInvalid)
@@ -120,7 +109,7 @@ func walk[Row any](of func(*format.Block) iter.Seq2[*Row, error]) walker {
 // use sets the codec of the value column.
 func (e *encoder) use(codec format.Codec) {
 	if e.column >= 0 {
-		e.Compress(codec, e.column)
+		e.rows.Compress(codec, e.column)
 	}
 }
 
@@ -131,7 +120,7 @@ func (e *encoder) emit(dst []byte) (out []byte, ref format.BlockRef, err error) 
 	if e.setting == CompressAuto && e.column >= 0 {
 		out, ref, err = e.auto(dst)
 	} else {
-		out, ref, err = e.AppendBlock(dst)
+		out, ref, err = e.append(dst)
 	}
 	if err != nil {
 		return out, ref, err
@@ -144,19 +133,27 @@ func (e *encoder) emit(dst []byte) (out []byte, ref format.BlockRef, err error) 
 			return out, ref, err
 		}
 	}
-	e.Reset()
+	e.rows.Reset()
 	e.values = 0
 	return out, ref, nil
+}
+
+// append appends the block as it is.
+func (e *encoder) append(dst []byte) ([]byte, format.BlockRef, error) {
+	if e.keyed != nil {
+		return e.keyed.AppendBlock(dst)
+	}
+	return e.rows.AppendBlock(dst)
 }
 
 // auto compresses the values if they shrink by an eighth at least.
 func (e *encoder) auto(dst []byte) ([]byte, format.BlockRef, error) {
 	if e.gap > 0 {
 		e.gap--
-		return e.AppendBlock(dst)
+		return e.append(dst)
 	}
 	e.use(format.CodecS2)
-	out, ref, err := e.AppendBlock(dst)
+	out, ref, err := e.append(dst)
 	if err != nil {
 		return out, ref, err
 	}
@@ -167,5 +164,5 @@ func (e *encoder) auto(dst []byte) ([]byte, format.BlockRef, error) {
 	}
 	e.use(format.CodecNone)
 	e.gap, e.nextGap = e.nextGap, min(2*e.nextGap, maxGap)
-	return e.AppendBlock(dst)
+	return e.append(dst)
 }

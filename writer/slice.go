@@ -44,8 +44,33 @@ type Slice struct {
 
 	started        bool // an entry was written
 	lastHash       keygroup.Hash
-	lastKey, lastN []byte
+	lastKey, lastN kept
 	lastTime       int64
+}
+
+// kept is a copy of a byte string. Short ones, which most are, lie in the slice
+// itself: keeping one for each entry must cost next to nothing.
+type kept struct {
+	short [48]byte
+	n     int
+	long  []byte // used if n is negative
+}
+
+// set copies b.
+func (k *kept) set(b []byte) {
+	if len(b) <= len(k.short) {
+		k.n = copy(k.short[:], b)
+		return
+	}
+	k.n, k.long = -1, append(k.long[:0], b...)
+}
+
+// bytes is the copy.
+func (k *kept) bytes() []byte {
+	if k.n < 0 {
+		return k.long
+	}
+	return k.short[:k.n]
 }
 
 // Slice begins a slice. It leases a data object until the slice is ended, and
@@ -95,7 +120,7 @@ func (s *Slice) ready(kind format.Kind, size int) error {
 	case uint64(size) > format.DefaultLimits().Block-maxOverhead:
 		return s.failed("an entry of %d bytes is over the limit of a block (%d): %w", size, format.DefaultLimits().Block, format.ErrLimit)
 	}
-	if s.enc.Rows() > 0 && s.enc.Size()+size > s.w.opts.BlockSize {
+	if s.enc.rows.Rows() > 0 && s.enc.rows.Size()+size > s.w.opts.BlockSize {
 		return s.emit()
 	}
 	return nil
@@ -220,8 +245,8 @@ func (s *Slice) inOrder(h keygroup.Hash, key, namespace []byte, time int64) erro
 			uint32(h), key, namespace, format.ErrInvalid)
 	}
 	s.started, s.lastHash, s.lastTime = true, h, time
-	s.lastKey = append(s.lastKey[:0], key...)
-	s.lastN = append(s.lastN[:0], namespace...)
+	s.lastKey.set(key)
+	s.lastN.set(namespace)
 	return nil
 }
 
@@ -230,9 +255,9 @@ func (s *Slice) follows(h keygroup.Hash, key, namespace []byte, time int64) bool
 	if h < s.lastHash {
 		return false
 	}
-	order := bytes.Compare(key, s.lastKey)
+	order := bytes.Compare(key, s.lastKey.bytes())
 	if order == 0 {
-		order = bytes.Compare(namespace, s.lastN)
+		order = bytes.Compare(namespace, s.lastN.bytes())
 	}
 	return order > 0 || order == 0 && s.spec.Kind == format.KindTimer && time > s.lastTime
 }
@@ -271,7 +296,7 @@ func (s *Slice) Close() (format.Slice, error) {
 	if s.err == nil {
 		s.err = s.w.Err()
 	}
-	if s.err == nil && s.enc.Rows() > 0 {
+	if s.err == nil && s.enc.rows.Rows() > 0 {
 		s.err = s.emit()
 	}
 	if s.err != nil {
