@@ -212,6 +212,11 @@ func (a *attempt) opened(t *Task, err error) bool {
 				a.fail(err)
 			}
 		}
+		if a.failed() == nil && a.root != nil {
+			if err := a.root.begin(a.ctx); err != nil {
+				a.fail(err)
+			}
+		}
 		close(a.start)
 	}
 	<-a.start

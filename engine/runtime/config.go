@@ -58,6 +58,13 @@ type CheckpointConfig struct {
 	// TolerableFailures is how many checkpoints in a row may fail before the
 	// job does.
 	TolerableFailures int
+	// Unaligned lets barriers overtake the data on connections that allow it
+	// (keyed, rebalance, shuffle, global); that data then is part of the
+	// checkpoint. Savepoints stay aligned.
+	Unaligned bool
+	// AlignedTimeout is how long an unaligned checkpoint is tried aligned
+	// first; 0 is not at all.
+	AlignedTimeout time.Duration
 	// Retained is how many completed checkpoints are kept; 0 is 3.
 	Retained int
 	// Objects is how many data objects a checkpoint is written to in
@@ -65,6 +72,10 @@ type CheckpointConfig struct {
 	Objects int
 	// Compression is "none", "s2", "zstd", or "" for the writer's choice.
 	Compression string
+	// NoLock leaves the store's own lock alone: for stores shared by hand-over
+	// only, where a new process may start before the old one has ended. The
+	// old one is fenced.
+	NoLock bool
 	// Software names the program in manifests.
 	Software string
 	// Location is the root as people write it, for messages.
@@ -114,6 +125,8 @@ func (c Config) withDefaults() (Config, error) {
 		"parallelism is %d, it must be 1 to %d", c.Parallelism, keygroup.MaxGroups)
 	check(c.KeyGroups == 0 || keygroup.Valid(c.KeyGroups),
 		"number of key groups is %d, it must be 1 to %d", c.KeyGroups, keygroup.MaxGroups)
+	check(c.Restore.From != "latest" || c.Restore.External == nil,
+		"\"latest\" is a checkpoint of the job's own directory; name the one to restore from elsewhere")
 	check(c.Checkpoints.Store != nil || c.Restore.From == "" || c.Restore.External != nil,
 		"restoring %q needs a checkpoint directory", c.Restore.From)
 	if c.Parallelism == 0 {

@@ -7,9 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/format"
-	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/writer"
 )
 
@@ -41,96 +39,14 @@ func Start(ctx context.Context, g *Graph, cfg Config) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{cfg: cfg, graph: g, lineage: randomID(), nextID: 1, done: make(chan struct{})}
-	r, err := j.prepare(ctx)
+	j := &Job{cfg: cfg, graph: g, nextID: 1, done: make(chan struct{})}
+	p, r, err := j.prepare(ctx)
 	if err != nil {
-		return nil, errors.Join(err, j.unlock())
-	}
-	p, err := newPlan(g, cfg, r.groups)
-	if err != nil {
-		return nil, errors.Join(err, j.unlock())
+		return nil, errors.Join(err, r.close(), j.unlock())
 	}
 	ctx, j.cancel = context.WithCancelCause(ctx)
 	go j.run(ctx, p, r)
 	return j, nil
-}
-
-// prepare takes hold of the root, chooses what to restore, and registers the
-// run. The returned checkpoint is nil if nothing is restored.
-func (j *Job) prepare(ctx context.Context) (*restored, error) {
-	st := j.cfg.Checkpoints.Store
-	if st == nil {
-		if j.cfg.Restore.From == "" {
-			return nil, nil
-		}
-		return j.choose(ctx, nil)
-	}
-	unlock, err := lockRoot(ctx, st)
-	if err != nil {
-		return nil, err
-	}
-	j.root = &root{store: st, unlock: unlock}
-	last, err := newestRun(ctx, st)
-	if err != nil {
-		return nil, err
-	}
-	r, err := j.choose(ctx, last)
-	if err != nil {
-		return nil, err
-	}
-	highest, err := reader.HighestID(ctx, st, "")
-	if err != nil {
-		return nil, err
-	}
-	j.nextID = highest + 1
-	rec := runRecord{Lineage: j.lineage, Created: j.cfg.Clock.Now().UTC()}
-	if r != nil {
-		rec.Restored = r.path
-	}
-	var number uint64
-	if last != nil {
-		number = last.Run
-	}
-	claimed, err := claim(ctx, st, number, rec)
-	if err != nil {
-		return nil, err
-	}
-	claimed.unlock = unlock
-	j.root = claimed
-	if err := j.findKept(ctx); err != nil {
-		return nil, err
-	}
-	e := RunStarted{Run: claimed.run, Lineage: j.lineage}
-	if r != nil {
-		e.Restored, e.ID = r.path, r.id
-	}
-	j.observe(e)
-	return r, nil
-}
-
-// findKept lists the checkpoints of this lineage that earlier runs left, which
-// count as retained.
-func (j *Job) findKept(ctx context.Context) error {
-	dirs, err := reader.Dirs(ctx, j.root.store, "")
-	if err != nil {
-		return err
-	}
-	for _, d := range dirs {
-		if d.Savepoint || !d.Manifest {
-			continue
-		}
-		ck, err := reader.Open(ctx, j.root.store, d.Path)
-		if err != nil {
-			continue // a damaged one is not ours to remove
-		}
-		if ck.Summary().Lineage == j.lineage {
-			j.kept = append(j.kept, d.ID)
-		}
-		if err := ck.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // run executes attempts until the job ends.
@@ -138,7 +54,9 @@ func (j *Job) run(ctx context.Context, p *plan, r *restored) {
 	defer close(j.done)
 	err := j.attempts(ctx, p, r)
 	j.cancel(err)
-	j.err = errors.Join(err, j.unlock())
+	if j.err = err; j.unlock() != nil {
+		j.cfg.Logger.Warn("the lock of the checkpoint directory was not given back")
+	}
 	j.observe(Finished{Err: j.err})
 }
 
@@ -151,8 +69,8 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 			err = a.execute()
 			j.setAttempt(nil)
 		}
-		if r != nil {
-			err = errors.Join(err, r.ck.Close())
+		if cerr := r.close(); cerr != nil {
+			err = errors.Join(err, cerr)
 		}
 		if err == nil || ctx.Err() != nil || n >= j.cfg.Restart.Attempts || final(err) {
 			return err
@@ -161,9 +79,9 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		if err := j.pause(ctx); err != nil {
 			return err
 		}
-		r, err = j.restart(ctx, r)
-		if err != nil {
-			return err
+		var rerr error
+		if r, rerr = j.restart(ctx, r); rerr != nil {
+			return errors.Join(rerr, err)
 		}
 		e := Restarting{Attempt: n + 1}
 		if r != nil {
@@ -180,19 +98,39 @@ func final(err error) bool {
 }
 
 // restart opens the newest checkpoint of this run, or the one the run began
-// with.
+// with. It asks the store: a checkpoint whose commit seemed to fail may be
+// there, and then its output belongs to it.
 func (j *Job) restart(ctx context.Context, began *restored) (*restored, error) {
+	if j.root == nil || j.ofExternal(began) {
+		if began == nil {
+			return nil, nil
+		}
+		return openRestored(ctx, j.cfg.Checkpoints.Store, began.restorePoint)
+	}
 	j.mu.Lock()
 	newest := j.newest
 	j.mu.Unlock()
-	switch {
-	case newest != nil:
-		return openRestored(ctx, j.cfg.Checkpoints.Store, *newest)
-	case began != nil:
-		return openRestored(ctx, j.cfg.Checkpoints.Store, began.restorePoint)
-	default:
-		return nil, nil
+	h, err := loadHistory(ctx, j.root.store)
+	if err != nil {
+		return nil, err
 	}
+	line := h.line(j.root.record)
+	switch {
+	case newest != nil && (len(line) == 0 || line[len(line)-1].id < newest.id): // a final savepoint
+		return openRestored(ctx, j.root.store, *newest)
+	case len(line) == 0:
+		return nil, nil
+	default:
+		return openRestored(ctx, j.root.store, restorePoint{path: line[len(line)-1].path})
+	}
+}
+
+// ofExternal reports whether the run still stands at a checkpoint outside its
+// root.
+func (j *Job) ofExternal(r *restored) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.newest == nil && r != nil && r.external
 }
 
 // pause waits for the restart delay.
@@ -351,133 +289,4 @@ func (j *Job) request(ctx context.Context, r request) (Result, error) {
 			return Result{}, fmt.Errorf("taking a checkpoint: %w", errAttempt)
 		}
 	}
-}
-
-// choose finds the checkpoint to restore and decides about the lineage (R9).
-func (j *Job) choose(ctx context.Context, last *runRecord) (*restored, error) {
-	from := j.cfg.Restore.From
-	if from == "" {
-		return nil, nil
-	}
-	st := j.cfg.Checkpoints.Store
-	if j.cfg.Restore.External != nil {
-		return openRestored(ctx, st, restorePoint{path: from, external: j.cfg.Restore.External})
-	}
-	newest, err := j.newestOf(ctx, last)
-	if err != nil {
-		return nil, err
-	}
-	if from == "latest" {
-		if newest == "" {
-			return nil, nil
-		}
-		from = newest
-	}
-	r, err := openRestored(ctx, st, restorePoint{path: from})
-	if errors.Is(err, checkpoint.ErrDamaged) {
-		return j.fallback(ctx, last, from, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r, j.adopt(r, newest)
-}
-
-// adopt continues the restored checkpoint's lineage if it is the newest, and
-// begins a new one otherwise; visible output of later ids then stands in the
-// way.
-func (j *Job) adopt(r *restored, newest string) error {
-	if r.path == newest {
-		j.lineage = r.summary.Lineage
-		return nil
-	}
-	var visible []string
-	for _, n := range j.graph.Nodes {
-		if n.Output == nil {
-			continue
-		}
-		list := n.Output.VisibleAfter
-		if j.cfg.Restore.RollbackOutput {
-			list = n.Output.Withdraw
-		}
-		files, err := list(r.summary.Lineage, r.id)
-		if err != nil {
-			return errors.Join(err, r.ck.Close())
-		}
-		visible = append(visible, files...)
-	}
-	if len(visible) > 0 && !j.cfg.Restore.RollbackOutput {
-		return errors.Join(&RollbackError{Path: r.path, Visible: visible}, r.ck.Close())
-	}
-	for _, f := range visible {
-		j.cfg.Logger.Warn("output withdrawn", "file", f, "restored", r.path)
-	}
-	return nil
-}
-
-// newestOf is the path of the newest checkpoint of the newest lineage, "" if
-// there is none. A run that has not completed a checkpoint yet stands at the one
-// it was restored from.
-func (j *Job) newestOf(ctx context.Context, last *runRecord) (string, error) {
-	dirs, err := j.lineageOf(ctx, last)
-	if err != nil {
-		return "", err
-	}
-	if len(dirs) > 0 {
-		return dirs[len(dirs)-1], nil
-	}
-	if last != nil {
-		return last.Restored, nil
-	}
-	return "", nil
-}
-
-// lineageOf lists the checkpoints of the newest lineage, oldest first. One whose
-// manifest cannot be read counts, so that damage to the newest is noticed and
-// not passed over.
-func (j *Job) lineageOf(ctx context.Context, last *runRecord) ([]string, error) {
-	dirs, err := reader.Dirs(ctx, j.cfg.Checkpoints.Store, "")
-	if err != nil {
-		return nil, err
-	}
-	var paths []string
-	for _, d := range dirs {
-		if d.Savepoint || !d.Manifest {
-			continue
-		}
-		ck, err := reader.Open(ctx, j.cfg.Checkpoints.Store, d.Path)
-		if err != nil {
-			paths = append(paths, d.Path)
-			continue
-		}
-		if last == nil || ck.Summary().Lineage == last.Lineage {
-			paths = append(paths, d.Path)
-		}
-		if err := ck.Close(); err != nil {
-			return nil, err
-		}
-	}
-	return paths, nil
-}
-
-// fallback deals with a damaged checkpoint: it goes back to the next older one
-// that opens if that is allowed, and names it otherwise.
-func (j *Job) fallback(ctx context.Context, last *runRecord, damaged string, cause error) (*restored, error) {
-	dirs, err := j.lineageOf(ctx, last)
-	if err != nil {
-		return nil, errors.Join(cause, err)
-	}
-	at := slices.Index(dirs, damaged)
-	for i := at - 1; i >= 0; i-- {
-		r, err := openRestored(ctx, j.cfg.Checkpoints.Store, restorePoint{path: dirs[i]})
-		if err != nil {
-			continue
-		}
-		if !j.cfg.Restore.Fallback {
-			return nil, errors.Join(&DamagedError{Path: damaged, Intact: dirs[i], Err: cause}, r.ck.Close())
-		}
-		j.cfg.Logger.Warn("falling back to an older checkpoint", "damaged", damaged, "restored", dirs[i], "error", cause)
-		return r, j.adopt(r, damaged)
-	}
-	return nil, &DamagedError{Path: damaged, Err: cause}
 }

@@ -74,6 +74,14 @@ func openRestored(ctx context.Context, st store.Store, at restorePoint) (r *rest
 	return r, nil
 }
 
+// close ends the use of the checkpoint.
+func (r *restored) close() error {
+	if r == nil {
+		return nil
+	}
+	return r.ck.Close()
+}
+
 // groups is the number of key groups an operator had, 0 if it is not there.
 func (r *restored) groups(uid string) int {
 	if r == nil {

@@ -17,18 +17,22 @@ import (
 
 // root is a job's checkpoint root as one run uses it.
 type root struct {
-	store   store.Store
-	run     uint64
-	lineage string
-	unlock  func() error
+	store  store.Store
+	run    uint64
+	record runRecord
+	unlock func() error
 }
 
-// runRecord is the content of a runs/<n> object. It says, before the run's first
-// record, which line of checkpoints the run continues.
+// runRecord is the content of a runs/<n> object, which fences earlier runs, and
+// of runs/<n>.begun, which is written when the run's restore has been accepted:
+// it says, before the run's first record, which line of checkpoints the run
+// continues (R9). A run without it has changed nothing.
 type runRecord struct {
 	Run      uint64    `json:"run"`
 	Lineage  string    `json:"lineage"`
 	Restored string    `json:"restored,omitempty"` // path of the checkpoint it started from
+	External bool      `json:"external,omitempty"` // that checkpoint lies outside the root
+	First    uint64    `json:"first"`              // ids of its checkpoints are this or larger
 	Created  time.Time `json:"created"`
 	Process  int       `json:"process"`
 	Host     string    `json:"host"`
@@ -38,52 +42,20 @@ type runRecord struct {
 // maxRunRecord bounds what is read of a runs/<n> object.
 const maxRunRecord = 64 << 10
 
-// lockRoot takes the store's own lock, where it has one.
-func lockRoot(ctx context.Context, st store.Store) (func() error, error) {
-	locker, ok := store.As[store.Locker](st)
-	if !ok {
-		return func() error { return nil }, nil
-	}
-	return locker.Lock(ctx)
-}
-
-// newestRun returns the record of the newest run, nil if there is none.
-func newestRun(ctx context.Context, st store.Store) (*runRecord, error) {
-	var newest uint64
-	for info, err := range st.List(ctx, layout.Runs+"/") {
-		if err != nil {
-			return nil, fmt.Errorf("listing runs: %w", err)
-		}
-		if n, ok := layout.ParseRun(info.Name); ok {
-			newest = max(newest, n)
-		}
-	}
-	if newest == 0 {
-		return nil, nil
-	}
-	rec, err := readRun(ctx, st, newest)
-	if err != nil {
-		return nil, err
-	}
-	return rec, nil
-}
-
-func readRun(ctx context.Context, st store.Store, n uint64) (*runRecord, error) {
-	name := layout.Run(n)
+func readRun(ctx context.Context, st store.Store, name string) (*runRecord, error) {
 	obj, err := st.Open(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading run %d: %w", n, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	defer obj.Close()
 	data, err := io.ReadAll(io.LimitReader(io.NewSectionReader(obj, 0, obj.Info().Size), maxRunRecord))
 	if err != nil {
-		return nil, fmt.Errorf("reading run %d: %w", n, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	rec := &runRecord{}
 	if err := json.Unmarshal(data, rec); err != nil {
 		return nil, fmt.Errorf("%s is not a record of a run: %w", name, err)
 	}
-	rec.Run = n
 	return rec, nil
 }
 
@@ -95,13 +67,13 @@ func claim(ctx context.Context, st store.Store, last uint64, rec runRecord) (*ro
 	rec.Nonce = randomID()
 	for n := last + 1; ; n++ {
 		rec.Run = n
-		err := createRun(ctx, st, rec)
+		err := createRun(ctx, st, layout.Run(n), rec)
 		if err == nil {
-			return &root{store: st, run: n, lineage: rec.Lineage}, nil
+			return &root{store: st, run: n, record: rec}, nil
 		}
 		if errors.Is(err, store.ErrExist) {
-			if won, rerr := readRun(ctx, st, n); rerr == nil && won.Nonce == rec.Nonce {
-				return &root{store: st, run: n, lineage: rec.Lineage}, nil // a lost reply
+			if won, rerr := readRun(ctx, st, layout.Run(n)); rerr == nil && won.Nonce == rec.Nonce {
+				return &root{store: st, run: n, record: rec}, nil // a lost reply
 			}
 			continue
 		}
@@ -109,12 +81,24 @@ func claim(ctx context.Context, st store.Store, last uint64, rec runRecord) (*ro
 	}
 }
 
-func createRun(ctx context.Context, st store.Store, rec runRecord) error {
+// begunSuffix ends the name of the object that says that a run has begun.
+const begunSuffix = ".begun"
+
+// begin records that the run has begun. Doing it twice is doing it once.
+func (r *root) begin(ctx context.Context) error {
+	err := createRun(ctx, r.store, layout.Run(r.run)+begunSuffix, r.record)
+	if err != nil && !errors.Is(err, store.ErrExist) {
+		return fmt.Errorf("recording the begin of run %d: %w", r.run, err)
+	}
+	return nil
+}
+
+func createRun(ctx context.Context, st store.Store, name string, rec runRecord) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
 		return err
 	}
-	up, err := st.Create(ctx, layout.Run(rec.Run))
+	up, err := st.Create(ctx, name)
 	if err != nil {
 		return err
 	}
