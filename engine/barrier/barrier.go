@@ -15,6 +15,13 @@
 // handler is told and answers, step.go what is common to all states, rows.go
 // the states themselves, as a table.
 //
+// [New] makes the handler of a job without unaligned checkpoints, which knows
+// only how to align. [NewAlternating] makes the one that can do both, from
+// checkpoint to checkpoint and within one, and whose channels may differ
+// (rule R2): the aligned-only ones, A, are always waited for, and the state
+// is taken once they are there; the others, U, need not have delivered, and
+// what they deliver between the snapshot and their barrier is captured.
+//
 // Non-goals: at-least-once counting, and talking to the coordinator.
 package barrier
 
@@ -103,6 +110,38 @@ func (b Barrier) Blocks() bool { return b.Alignment != Unaligned }
 // Priority reports whether the barrier goes in front of the data that is
 // already queued.
 func (b Barrier) Priority() bool { return b.Alignment == Unaligned }
+
+// Timeoutable reports whether the barrier, still aligned, may become an
+// unaligned one when Timeout has passed since the trigger.
+func (b Barrier) Timeoutable() bool { return b.Alignment == Aligned && b.Timeout > 0 }
+
+// Forced returns the barrier as it is sent on an edge that can only be
+// aligned. It stays as it is unless it is, or may become, unaligned.
+func (b Barrier) Forced() Barrier {
+	if b.Alignment == Unaligned || b.Timeoutable() {
+		b.Alignment = ForcedAligned
+	}
+	return b
+}
+
+// Original undoes Forced: an unaligned barrier has no timeout, so that the
+// two can be told apart.
+func (b Barrier) Original() Barrier {
+	if b.Alignment != ForcedAligned {
+		return b
+	}
+	b.Alignment = Aligned
+	if b.Timeout == 0 {
+		b.Alignment = Unaligned
+	}
+	return b
+}
+
+// Overtaking returns the barrier as an unaligned one.
+func (b Barrier) Overtaking() Barrier {
+	b.Alignment, b.Timeout = Unaligned, 0
+	return b
+}
 
 // String is one line without spaces, for logs and transcripts: the id, then
 // what differs from an ordinary aligned checkpoint.

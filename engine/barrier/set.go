@@ -46,6 +46,14 @@ func (s set) len() int {
 	return n
 }
 
+// byteAt is the i-th byte, zero behind the end.
+func (s set) byteAt(i int) byte {
+	if i < len(s) {
+		return s[i]
+	}
+	return 0
+}
+
 // String lists the members: {0,2}.
 func (s set) String() string {
 	var sb strings.Builder

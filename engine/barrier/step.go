@@ -15,14 +15,33 @@ type State struct {
 	// larger.
 	current, finished uint64
 	barrier           Barrier // of the pending checkpoint, as first seen
-	delivered         set     // channels that delivered it and stand still
+	delivered         set     // channels that delivered it
+	blocked           set     // of these, those that stand still at their sender
+	held              set     // and those that this task must not read
 	ended             set     // channels that ended
 	aborted           idSet   // ids above current that the coordinator gave up
+
+	alternating bool // unaligned checkpoints are possible
+	unaligned   set  // channels that may be unaligned
 }
 
 // New returns the state of a task with the given number of input channels,
 // counted over all its gates; 0 for a source.
 func New(channels int) State { return State{channels: max(channels, 0)} }
+
+// NewAlternating returns the state of a task in a job with unaligned
+// checkpoints. unaligned says of each input channel, over all gates, whether
+// it may be unaligned; the others are always aligned. Empty for a source.
+func NewAlternating(unaligned []bool) State {
+	s := New(len(unaligned))
+	s.alternating = true
+	for ch, u := range unaligned {
+		if u {
+			s.unaligned = s.unaligned.with(ch)
+		}
+	}
+	return s
+}
 
 // Phase returns where the machine stands.
 func (s State) Phase() Phase { return s.phase }
@@ -38,8 +57,19 @@ func (s State) Pending() uint64 {
 // Newest returns the largest id of which the handler has seen anything.
 func (s State) Newest() uint64 { return s.current }
 
-// Blocked reports whether a channel stands still for the pending checkpoint.
-func (s State) Blocked(channel int) bool { return channel >= 0 && s.delivered.has(channel) }
+// Blocked reports whether a channel stands still, at its sender, for the
+// pending checkpoint.
+func (s State) Blocked(channel int) bool { return channel >= 0 && s.blocked.has(channel) }
+
+// Held reports whether this task must not read a channel, beyond the buffer in
+// hand, until the snapshot of the pending checkpoint.
+func (s State) Held(channel int) bool { return channel >= 0 && s.held.has(channel) }
+
+// Capturing reports whether what is polled from a channel belongs to the input
+// part of the pending checkpoint.
+func (s State) Capturing(channel int) bool {
+	return s.phase == U1 && channel >= 0 && s.unaligned.has(channel) && !s.delivered.has(channel) && !s.ended.has(channel)
+}
 
 // Open returns the number of channels that have not ended.
 func (s State) Open() int { return s.channels - s.ended.len() }
@@ -50,6 +80,9 @@ func (s State) String() string {
 	fmt.Fprintf(&sb, "%v newest=%d", s.phase, s.current)
 	if id := s.Pending(); id != 0 {
 		fmt.Fprintf(&sb, " pending=%d delivered=%v", id, s.delivered)
+	}
+	if s.held != "" {
+		fmt.Fprintf(&sb, " held=%v", s.held)
 	}
 	if s.ended != "" {
 		fmt.Fprintf(&sb, " ended=%v", s.ended)
@@ -79,6 +112,8 @@ func Step(s State, e Event, acts []Action) (State, []Action) {
 		return s.partitionEnded(e, acts)
 	case AbortOrdered:
 		return s.abortOrdered(e, acts)
+	case TimeoutFired:
+		return s.timeoutFired(e, acts)
 	}
 	return s, acts
 }
@@ -88,37 +123,86 @@ func (s State) barrierArrived(e Event, acts []Action) (State, []Action) {
 		return s, acts
 	}
 	if s.obsolete(e.ID) {
-		// Nobody waits for it any more, but its channel stands still.
-		return s, append(acts, Action{Kind: Resume, Channel: e.Channel, ID: e.ID})
+		return s, resume(e, acts)
 	}
+	starts := e.ID > s.current
 	s, acts, started := s.begin(e, acts)
 	if !started {
-		return s, append(acts, Action{Kind: Resume, Channel: e.Channel, ID: e.ID})
+		return s, resume(e, acts)
 	}
-	if s.delivered.has(e.Channel) {
-		return s, acts // twice from one channel: it stands still already
+	if s.delivered.has(e.Channel) { // twice from one channel
+		if !s.blocked.has(e.Channel) {
+			acts = resume(e, acts)
+		}
+		return s, acts
 	}
 	s.delivered = s.delivered.with(e.Channel)
-	if !s.complete() {
-		return s.apply(inBarrier, acts)
+	switch {
+	case s.phase == U1: // the snapshot is over: nothing is to be kept back
+		if s.unaligned.has(e.Channel) {
+			acts = append(acts, Action{Kind: ChannelDone, Channel: e.Channel, ID: e.ID})
+		}
+		acts = resume(e, acts)
+	case e.Barrier.Blocks():
+		s.blocked = s.blocked.with(e.Channel)
 	}
-	acts = append(acts, Action{Kind: Last, Channel: e.Channel, ID: s.current})
-	return s.apply(inLastBarrier, acts)
+	s, acts = s.advance(e, acts)
+	if s.phase == U0 && e.Barrier.Priority() {
+		s.held = s.held.with(e.Channel)
+		acts = append(acts, Action{Kind: Hold, Channel: e.Channel, ID: e.ID})
+	}
+	return s.startTimer(e, starts, acts)
+}
+
+// resume lets the channel of a barrier go on for which nobody waits.
+func resume(e Event, acts []Action) []Action {
+	if !e.Barrier.Blocks() {
+		return acts
+	}
+	return append(acts, Action{Kind: Resume, Channel: e.Channel, ID: e.ID})
+}
+
+// advance looks up what the event means for the pending checkpoint.
+func (s State) advance(e Event, acts []Action) (State, []Action) {
+	if s.complete() {
+		acts = append(acts, Action{Kind: Last, Channel: e.Channel, ID: s.current})
+	}
+	var urgent, timedOut bool
+	if s.alternating {
+		ofBarrier := e.Kind == BarrierArrived || e.Kind == TriggerOrdered
+		urgent = ofBarrier && e.Barrier.Original().Alignment == Unaligned
+		timedOut = s.barrier.Timeout > 0 && e.Elapsed > s.barrier.Timeout || e.Kind == TimeoutFired
+	}
+	return s.apply(s.classify(urgent, timedOut), acts)
+}
+
+// startTimer asks for the timer of a checkpoint that the event began and that
+// may time out.
+func (s State) startTimer(e Event, starts bool, acts []Action) (State, []Action) {
+	if starts && s.phase == A1 && s.alternating && s.barrier.Timeout > 0 && s.unaligned != "" {
+		acts = append(acts, Action{Kind: StartTimer, Channel: -1, ID: e.ID, After: max(0, s.barrier.Timeout-e.Elapsed)})
+	}
+	return s, acts
+}
+
+func (s State) timeoutFired(e Event, acts []Action) (State, []Action) {
+	if e.ID != s.Pending() || s.phase != A1 || !s.alternating {
+		return s, acts
+	}
+	return s.advance(e, acts)
 }
 
 func (s State) triggerOrdered(e Event, acts []Action) (State, []Action) {
 	if s.obsolete(e.ID) {
 		return s, acts
 	}
+	starts := e.ID > s.current
 	s, acts, started := s.begin(e, acts)
 	if !started {
 		return s, acts
 	}
-	if !s.complete() {
-		return s.apply(inBarrier, acts)
-	}
-	acts = append(acts, Action{Kind: Last, Channel: -1, ID: s.current})
-	return s.apply(inLastBarrier, acts)
+	s, acts = s.advance(e, acts)
+	return s.startTimer(e, starts, acts)
 }
 
 func (s State) cancelArrived(e Event, acts []Action) (State, []Action) {
@@ -132,7 +216,16 @@ func (s State) cancelArrived(e Event, acts []Action) (State, []Action) {
 	if !known {
 		acts = append(acts, Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonCancelled})
 	}
-	acts = append(acts, Action{Kind: ForwardCancel, Channel: -1, ID: e.ID})
+	return s.giveUp(acts)
+}
+
+// giveUp ends the current checkpoint without a result. Tasks behind this one
+// may already stand still for it: they are told, unless the barrier has gone
+// out. Then the coordinator tells them.
+func (s State) giveUp(acts []Action) (State, []Action) {
+	if s.phase != U1 {
+		acts = append(acts, Action{Kind: ForwardCancel, Channel: -1, ID: s.current})
+	}
 	return s.apply(inAbort, acts)
 }
 
@@ -140,15 +233,20 @@ func (s State) partitionEnded(e Event, acts []Action) (State, []Action) {
 	if s.ended.has(e.Channel) {
 		return s, acts
 	}
+	captured := s.Capturing(e.Channel)
 	s.ended = s.ended.with(e.Channel)
 	// A channel that delivered its barrier and then ended still counts, but
 	// there is nothing left in it to be resumed.
 	s.delivered = s.delivered.without(e.Channel)
-	if s.Pending() == 0 || !s.complete() {
-		return s.apply(inEnd, acts)
+	s.blocked = s.blocked.without(e.Channel)
+	s.held = s.held.without(e.Channel)
+	if s.Pending() == 0 {
+		return s, acts
 	}
-	acts = append(acts, Action{Kind: Last, Channel: e.Channel, ID: s.current})
-	return s.apply(inLastEnd, acts)
+	if captured {
+		acts = append(acts, Action{Kind: ChannelDone, Channel: e.Channel, ID: s.current})
+	}
+	return s.advance(e, acts)
 }
 
 func (s State) abortOrdered(e Event, acts []Action) (State, []Action) {
@@ -159,11 +257,8 @@ func (s State) abortOrdered(e Event, acts []Action) (State, []Action) {
 	case e.ID != s.Pending():
 		return s, acts
 	}
-	// Tasks behind this one may already stand still for it: tell them.
-	acts = append(acts,
-		Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonCoordinator},
-		Action{Kind: ForwardCancel, Channel: -1, ID: e.ID})
-	return s.apply(inAbort, acts)
+	acts = append(acts, Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonCoordinator})
+	return s.giveUp(acts)
 }
 
 // obsolete reports whether a checkpoint is over or was overtaken.
@@ -174,12 +269,31 @@ func (s State) obsolete(id uint64) bool {
 // complete reports whether every channel delivered its barrier or ended.
 func (s State) complete() bool { return s.delivered.len()+s.ended.len() == s.channels }
 
+// alignedMissing reports whether a channel is missing that must be aligned.
+func (s State) alignedMissing() bool {
+	for i := range (s.channels + 7) / 8 {
+		have := s.unaligned.byteAt(i) | s.delivered.byteAt(i) | s.ended.byteAt(i)
+		if n := s.channels - 8*i; n < 8 {
+			have |= 0xff << n
+		}
+		if have != 0xff {
+			return true
+		}
+	}
+	return false
+}
+
 // begin makes the event's checkpoint the pending one, unless it is already.
 // started is false if it is over at once: the coordinator gave it up before,
 // or this handler cannot take it.
 func (s State) begin(e Event, acts []Action) (next State, out []Action, started bool) {
+	unsupported := e.Barrier.Priority() && (!s.alternating || e.Channel >= 0 && !s.unaligned.has(e.Channel))
 	if e.ID == s.current {
-		return s, acts, true
+		if unsupported {
+			acts = append(acts, Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonUnsupported})
+			s, acts = s.giveUp(acts)
+		}
+		return s, acts, !unsupported
 	}
 	given := s.aborted.has(e.ID)
 	s, acts = s.subsume(e.ID, acts)
@@ -187,11 +301,10 @@ func (s State) begin(e Event, acts []Action) (next State, out []Action, started 
 	case given:
 		s.finished = e.ID
 		return s, append(acts, Action{Kind: ForwardCancel, Channel: -1, ID: e.ID}), false
-	case !e.Barrier.Blocks():
-		s.finished = e.ID
-		return s, append(acts,
-			Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonUnsupported},
-			Action{Kind: ForwardCancel, Channel: -1, ID: e.ID}), false
+	case unsupported:
+		acts = append(acts, Action{Kind: Abort, Channel: -1, ID: e.ID, Reason: ReasonUnsupported})
+		s, acts = s.giveUp(acts)
+		return s, acts, false
 	}
 	s.barrier = e.Barrier
 	return s, append(acts, Action{Kind: First, Channel: e.Channel, ID: e.ID, Barrier: e.Barrier}), true
