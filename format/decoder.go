@@ -24,6 +24,9 @@ func uvarint(data []byte) (v uint64, n int) {
 	if len(data) > 0 && data[0] < 0x80 {
 		return uint64(data[0]), 1
 	}
+	if len(data) > 1 && data[1] < 0x80 && data[1] > 0 {
+		return uint64(data[0]&0x7f) | uint64(data[1])<<7, 2
+	}
 	for i := 0; i < len(data) && i < maxVarint; i++ {
 		c := data[i]
 		if c >= 0x80 {

@@ -342,6 +342,11 @@ func TestLazy(t *testing.T) {
 	if opened > 16<<10 || totals > 32<<10 || lazy > len(data)/10 {
 		t.Errorf("read %d, %d and %d bytes of %d", opened, totals, lazy, len(data))
 	}
+	// An iteration can be run again.
+	again := m.Operators()
+	if n := len(rowsOf(t, again)) + len(rowsOf(t, again)); n != 20 {
+		t.Errorf("twice the operators are %d", n)
+	}
 	// Iterations that the caller ends early.
 	for range m.Slices() {
 		break

@@ -73,8 +73,9 @@ type KeyedRows struct {
 	row      int
 	started  bool
 	timers   bool
-	last     []byte // key and namespace of the block before, copied
-	lastKey  int
+	prev     [2][]byte // key and namespace of the row before, for the order
+	skipped  bool      // the row before was not the last of its block
+	last     []byte    // memory of prev between blocks
 	cols     [4]cursor
 	err      error
 }
@@ -85,19 +86,17 @@ func NewKeyedRows(interval keygroup.Interval) *KeyedRows {
 	return &KeyedRows{interval: interval}
 }
 
-// Start continues the walk with the next block, of keyed state or timers. The
-// rows of the block before must not be in use any more, but their order is
-// remembered.
+// Start continues the walk with the next block, of keyed state or timers, which
+// may have been decoded into the same [Block]. The order is checked from one
+// block to the next too.
 func (r *KeyedRows) Start(b *Block) {
 	if b.kind != KindKeyed && b.kind != KindTimer {
 		r.err = invalid("keyed rows of a %v block", b.kind)
 		return
 	}
-	if r.started {
-		r.last = append(append(r.last[:0], r.Key...), r.Namespace...)
-		r.lastKey = len(r.Key)
-		r.Key, r.Namespace = r.last[:r.lastKey], r.last[r.lastKey:]
-	}
+	// Of rows that the caller skipped nothing is known but that their hashes
+	// are not below the last one seen.
+	r.skipped = r.left > 0
 	r.timers = b.kind == KindTimer
 	for i := range r.cols {
 		r.cols[i] = cursor{columnData: b.cols[i]}
@@ -128,21 +127,27 @@ func (r *KeyedRows) Next() bool {
 		return false
 	}
 	r.Hash, r.Key, r.Namespace, r.Time = hash, key, namespace, time
-	r.started = true
+	r.prev = [2][]byte{key, namespace}
+	r.started, r.skipped = true, false
 	r.left--
 	r.row++
+	if r.left == 0 {
+		// The block's memory may be reused before the next row is read.
+		r.last = append(append(r.last[:0], key...), namespace...)
+		r.prev = [2][]byte{r.last[:len(key)], r.last[len(key):]}
+	}
 	return true
 }
 
 // follows reports whether a row whose hash is not above the current one is
 // still behind it.
 func (r *KeyedRows) follows(hash keygroup.Hash, key, namespace []byte, time int64) bool {
-	if hash != r.Hash {
-		return false
+	if hash != r.Hash || r.skipped {
+		return hash == r.Hash
 	}
-	order := bytes.Compare(key, r.Key)
+	order := bytes.Compare(key, r.prev[0])
 	if order == 0 {
-		order = bytes.Compare(namespace, r.Namespace)
+		order = bytes.Compare(namespace, r.prev[1])
 	}
 	return order > 0 || order == 0 && r.timers && time > r.Time
 }

@@ -162,7 +162,7 @@ func (m *ManifestReader) readSummary() error {
 	if n := m.rows[KindSummary]; n != 1 {
 		return m.damage(0, "tables", malformed("%d summaries", n))
 	}
-	for s, err := range tableRows(m, KindSummary, (*Summary).cells, (*Summary).check) {
+	for s, err := range tableRows(m, KindSummary, (*Summary).cells, always((*Summary).check)) {
 		if err != nil {
 			return err
 		}
@@ -187,9 +187,25 @@ func (m *ManifestReader) counts() counts {
 		int(m.rows[KindObjects]), int(m.rows[KindSchemas])}
 }
 
-// tableRows yields the rows of one table, decoded and checked.
-func tableRows[Row any](m *ManifestReader, kind Kind, cells func(*Row, *rowCodec), check func(*Row) error) iter.Seq2[Row, error] {
-	return blockRows(m, m.tablesOf(kind), cells, check)
+// tableRows yields the rows of one table, decoded and checked. checks makes the
+// check of one iteration, which may remember the rows before.
+func tableRows[Row any](m *ManifestReader, kind Kind, cells func(*Row, *rowCodec), checks func() func(*Row) error) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		blockRows(m, m.tablesOf(kind), cells, checks())(yield)
+	}
+}
+
+// always is a check that remembers nothing.
+func always[Row any](check func(*Row) error) func() func(*Row) error {
+	return func() func(*Row) error { return check }
+}
+
+// unique is a check of each row by itself and that no name occurs twice.
+func unique[Row any](what string, name func(*Row) string, check func(*Row) error) func() func(*Row) error {
+	return func() func(*Row) error {
+		var names uniqueness
+		return func(row *Row) error { return first(check(row), names.add(what, name(row))) }
+	}
 }
 
 // tablesOf are the blocks of one table.

@@ -8,60 +8,51 @@ import (
 // Operators yields the operators.
 func (m *ManifestReader) Operators() iter.Seq2[Operator, error] {
 	n := m.counts()
-	var uids uniqueness
-	return tableRows(m, KindOperators, (*Operator).cells, func(o *Operator) error {
-		return first(o.check(n), uids.add("operator", o.UID))
-	})
+	return tableRows(m, KindOperators, (*Operator).cells, unique("operator",
+		func(o *Operator) string { return o.UID }, func(o *Operator) error { return o.check(n) }))
 }
 
 // States yields the states.
 func (m *ManifestReader) States() iter.Seq2[State, error] {
 	n := m.counts()
-	return tableRows(m, KindStates, (*State).cells, func(s *State) error { return s.check(n) })
+	return tableRows(m, KindStates, (*State).cells, always(func(s *State) error { return s.check(n) }))
 }
 
 // Edges yields the edges.
 func (m *ManifestReader) Edges() iter.Seq2[Edge, error] {
 	n := m.counts()
-	var ids uniqueness
-	return tableRows(m, KindEdges, (*Edge).cells, func(e *Edge) error {
-		return first(e.check(n), ids.add("edge", e.ID))
-	})
+	return tableRows(m, KindEdges, (*Edge).cells, unique("edge",
+		func(e *Edge) string { return e.ID }, func(e *Edge) error { return e.check(n) }))
 }
 
 // Objects yields the data objects.
 func (m *ManifestReader) Objects() iter.Seq2[Object, error] {
-	var names uniqueness
-	return tableRows(m, KindObjects, (*Object).cells, func(o *Object) error {
-		return first(o.check(m.Summary.Path), names.add("object", o.Name))
-	})
+	return tableRows(m, KindObjects, (*Object).cells, unique("object",
+		func(o *Object) string { return o.Name }, func(o *Object) error { return o.check(m.Summary.Path) }))
 }
 
 // Settings yields the configuration.
 func (m *ManifestReader) Settings() iter.Seq2[Setting, error] {
-	var keys uniqueness
-	return tableRows(m, KindSettings, (*Setting).cells, func(s *Setting) error {
-		return first(s.check(), keys.add("setting", s.Key))
-	})
+	return tableRows(m, KindSettings, (*Setting).cells, unique("setting",
+		func(s *Setting) string { return s.Key }, (*Setting).check))
 }
 
 // Losses yields the loss report.
 func (m *ManifestReader) Losses() iter.Seq2[Loss, error] {
-	return tableRows(m, KindLosses, (*Loss).cells, (*Loss).check)
+	return tableRows(m, KindLosses, (*Loss).cells, always((*Loss).check))
 }
 
 // Schemas yields the schemas.
 func (m *ManifestReader) Schemas() iter.Seq2[*Schema, error] {
-	var seen uniqueness
 	return func(yield func(*Schema, error) bool) {
 		// The cell aliases the block and does not outlive its row.
 		var s *Schema
-		rows := tableRows(m, KindSchemas, func(b *[]byte, c *rowCodec) { c.bytes(b) }, func(b *[]byte) (err error) {
-			if err = seen.add("schema", string(*b)); err == nil {
-				s, err = DecodeSchema(*b, &m.lim)
-			}
+		check := func(b *[]byte) (err error) {
+			s, err = DecodeSchema(*b, &m.lim)
 			return err
-		})
+		}
+		rows := tableRows(m, KindSchemas, func(b *[]byte, c *rowCodec) { c.bytes(b) },
+			unique("schema", func(b *[]byte) string { return string(*b) }, check))
 		for _, err := range rows {
 			if err != nil {
 				yield(nil, err)

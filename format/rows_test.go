@@ -94,6 +94,55 @@ func walkEntries(t testing.TB, rows *KeyedRows, kind Kind, blocks int, entries [
 	return n, rows.Err()
 }
 
+// TestKeyedReuse decodes the blocks of a slice into one Block from one buffer:
+// the order from block to block is checked nevertheless.
+func TestKeyedReuse(t *testing.T) {
+	for _, codec := range allCodecs {
+		for _, second := range []string{"bbbbbbbbbbbbbbbbbbbbbbbb", "dddddddddddddddddddddddd"} {
+			var block Block
+			var buffer []byte
+			rows := NewKeyedRows(keygroup.All())
+			n := 0
+			for _, key := range []string{"cccccccccccccccccccccccc", second} {
+				b := NewKeyedBuilder()
+				b.Compress(codec)
+				for i := range 10 {
+					b.Append(7, []byte(fmt.Sprint(key, i)), nil, nil)
+				}
+				data, ref, err := b.AppendBlock(buffer[:0])
+				must(t, err)
+				buffer = data
+				must(t, block.Decode("o", data, KindKeyed, ref, nil))
+				for rows.Start(&block); rows.Next(); {
+					n++
+				}
+			}
+			if good := second[0] == 'd'; good != (rows.Err() == nil) || good != (n == 20) {
+				t.Errorf("%v, %s: %d rows, %v", codec, second, n, rows.Err())
+			}
+		}
+	}
+	// Rows that are skipped do not count, but hashes still may not fall.
+	block := decoded(t, func() *Builder {
+		b := NewKeyedBuilder()
+		for i := range 5 {
+			b.Append(keygroup.Hash(5+i), []byte("k"), nil, nil)
+		}
+		return &b.Builder
+	}())
+	for taken, good := range []bool{true, true, false, false} {
+		rows := NewKeyedRows(keygroup.All())
+		rows.Start(block)
+		for range taken {
+			rows.Next()
+		}
+		rows.Start(block)
+		if rows.Next() != good {
+			t.Errorf("after %d rows: %v", taken, rows.Err())
+		}
+	}
+}
+
 // TestKeyedProperties writes random entries and reads them back, whatever the
 // widths and the codec.
 func TestKeyedProperties(t *testing.T) {
