@@ -73,6 +73,17 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestMovedManifest opens an intact manifest for another checkpoint than it
+// states: it lies at the wrong place.
+func TestMovedManifest(t *testing.T) {
+	data := encodeManifest(t, sampleManifest(1))
+	if _, err := readManifest(data, "chk-8"); !errors.Is(err, ErrMalformed) {
+		t.Errorf("manifest of chk-7 as chk-8: %v", err)
+	}
+	_, err := readManifest(data, "")
+	must(t, err)
+}
+
 func TestObjectRoundTrip(t *testing.T) {
 	f := sampleObject(t, 0, sampleRows)
 	rows, err := readAll(f.data, &f)

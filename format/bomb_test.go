@@ -47,7 +47,7 @@ func codecBombs(t testing.TB) []bomb {
 				legal = 0
 			}
 			all = append(all, blockBomb(fmt.Sprintf("%v: %d zeros stated as %d", codec, size, stated),
-				forge(KindSplitList, min(stated, 1<<20), column), stated, min(stated, 1<<20), legal))
+				forge(KindSplitList, stated, column), stated, stated, legal))
 		}
 		large := compressed(t, codec, 128<<20)
 		column := forgedColumn{byte(codec) | columnFixedWidth, 1, 128 << 20, uint64(len(large)), large}
@@ -195,6 +195,12 @@ func indexBombs(t testing.TB) []bomb {
 	index("block of no bytes", func(_ *uint64, ref *BlockRef) { ref.Length = 0 })
 	index("2^32 rows", func(_ *uint64, ref *BlockRef) { ref.Rows = math.MaxUint32 })
 	index("no rows", func(_ *uint64, ref *BlockRef) { ref.Rows = 0 })
+	s := makeSample(t, KindBlockIndex, CodecZstd, sampleRows, 0)
+	slice := Slice{Offset: 9000, Length: s.ref.Length, CRC: s.ref.CRC, Blocks: sampleRows}
+	all = append(all, bomb{"index: over the limit", func() error {
+		var x Index
+		return x.Decode("bomb", s.data, slice, KindSplitList, &Limits{Block: 100})
+	}, 0})
 	index("another sum", func(_ *uint64, ref *BlockRef) { ref.Rows = 4 })
 	return all
 }

@@ -285,4 +285,11 @@ func TestManifestLimits(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// Of an index the parent does not state the decoded length.
+	s := makeSample(t, KindBlockIndex, CodecZstd, sampleRows, 0)
+	slice := Slice{Offset: 9000, Length: s.ref.Length, CRC: s.ref.CRC, Blocks: sampleRows}
+	var x Index
+	if err := x.Decode("o", s.data, slice, KindSplitList, &Limits{Block: 100}); !errors.Is(err, ErrLimit) {
+		t.Errorf("index: %v", err)
+	}
 }
