@@ -117,25 +117,21 @@ func (n *Node) instance(subtask int) (op Operator, err error) {
 func (a *attempt) connect(edge int, first []int) error {
 	e := a.plan.graph.Edges[edge]
 	from, to := a.plan.chainOf[e.From], a.plan.chainOf[e.To]
-	receivers, senders := a.plan.channels(edge)
+	senders, receivers := a.plan.wiring(edge)
 	gates := make([]*exchange.Gate, a.plan.parallelism[e.To])
 	for i := range gates {
 		t := a.tasks[first[to]+i]
 		if t.input == nil {
 			t.input = &input{task: t}
 		}
-		gates[i] = exchange.NewGate(senders, t.mail.wake)
-		t.input.add(edge, gates[i], e.Receive(t.ops[0].op), a.cfg.Exchange.MaxFrame)
+		gates[i] = exchange.NewGate(len(senders[i]), t.mail.wake)
+		t.input.add(edge, gates[i], senders[i], e.Receive(t.ops[0].op), a.cfg.Exchange.MaxFrame)
 	}
 	for i := range a.plan.parallelism[e.From] {
 		t := a.tasks[first[from]+i]
 		var targets []exchange.Target
-		if receivers == 1 && a.plan.partitioner[edge] == format.Forward {
-			targets = []exchange.Target{{Gate: gates[i]}}
-		} else {
-			for _, g := range gates {
-				targets = append(targets, exchange.Target{Gate: g, Channel: i})
-			}
+		for _, r := range receivers[i] {
+			targets = append(targets, exchange.Target{Gate: gates[r], Channel: i - senders[r][0]})
 		}
 		part, err := exchange.NewPartition(a.pool, a.cfg.Exchange, targets, exchange.Hooks{Wake: t.mail.wake})
 		if err != nil {
@@ -152,7 +148,7 @@ func (a *attempt) connect(edge int, first []int) error {
 // route tells a sender where its records go.
 func (a *attempt) route(edge int, env *Env, part *exchange.Partition, subtask int) Route {
 	e := a.plan.graph.Edges[edge]
-	r := Route{Env: env, Partition: part, Partitioner: a.plan.partitioner[edge], Channels: part.Channels(), Subtask: subtask}
+	r := Route{Env: env, Edge: a.plan.edgeID(edge), Partition: part, Partitioner: a.plan.partitioner[edge], Channels: part.Channels(), Subtask: subtask}
 	if r.Partitioner == format.Keyed {
 		r.KeyGroups = a.plan.keyGroups[e.To]
 		r.Owner = make([]int32, r.KeyGroups)

@@ -50,7 +50,8 @@ type Edge struct {
 
 // Route is where a sender's records go.
 type Route struct {
-	Env         *Env // of the sending operator
+	Env         *Env   // of the sending operator
+	Edge        string // its id
 	Partition   *exchange.Partition
 	Partitioner format.Partitioner
 	Channels    int

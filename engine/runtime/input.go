@@ -26,6 +26,7 @@ type input struct {
 type gateInput struct {
 	edge     int
 	gate     *exchange.Gate
+	senders  []int // subtask that sends on each channel
 	receiver Receiver
 	cursors  []*exchange.Cursor
 	first    int // number of the gate's first channel in the task
@@ -33,9 +34,10 @@ type gateInput struct {
 	buffer   *exchange.Buffer
 }
 
-// add appends a gate. All gates are added before the task runs.
-func (in *input) add(edge int, g *exchange.Gate, r Receiver, maxFrame int) {
-	gi := &gateInput{edge: edge, gate: g, receiver: r, first: in.channels}
+// add appends a gate, on channel i of which the subtask senders[i] sends. All
+// gates are added before the task runs.
+func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxFrame int) {
+	gi := &gateInput{edge: edge, gate: g, senders: senders, receiver: r, first: in.channels}
 	for range g.Channels() {
 		gi.cursors = append(gi.cursors, exchange.NewCursor(maxFrame))
 	}

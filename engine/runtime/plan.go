@@ -120,16 +120,6 @@ func (p *plan) buildChains() {
 	}
 }
 
-// channels is the number of channels on each side of an edge as one subtask
-// sees it: how many receivers a sender has, and how many senders a receiver.
-func (p *plan) channels(edge int) (receivers, senders int) {
-	e := p.graph.Edges[edge]
-	if p.partitioner[edge] == format.Forward {
-		return 1, 1
-	}
-	return p.parallelism[e.To], p.parallelism[e.From]
-}
-
 // edgeID names an edge, stably as long as the graph is: "from>to#n", n telling
 // apart several edges between the same two operators.
 func (p *plan) edgeID(edge int) string {

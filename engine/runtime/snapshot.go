@@ -231,7 +231,7 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 		rows := make([]format.ChannelWatermark, len(g.cursors))
 		for c := range rows {
 			ct := t.input.valve.channels[g.first+c]
-			rows[c] = format.ChannelWatermark{Sender: uint32(c), Receiver: t.subtask, Watermark: ct.watermark, Status: status(ct.idle)}
+			rows[c] = format.ChannelWatermark{Sender: uint32(g.senders[c]), Receiver: t.subtask, Watermark: ct.watermark, Status: status(ct.idle)}
 		}
 		s.Add(StateSpec{Name: channelState, Kind: format.KindChannelWatermark}, func(_ context.Context, sl *writer.Slice) error {
 			for _, r := range rows {
