@@ -184,6 +184,40 @@ func TestRoundTripKey(t *testing.T) {
 	})
 }
 
+// TestFlat goes through the lengths that flat codecs treat in ways of their own.
+func TestFlat(t *testing.T) {
+	flatRoundTrip(t, [7]byte{1, 2, 3, 4, 5, 6, 7})
+	flatRoundTrip(t, [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	flatRoundTrip(t, [4]int32{1, -2, 3, -4})
+	flatRoundTrip(t, [5]int32{1, -2, 3, -4, 5})
+	flatRoundTrip(t, [3]uint64{1, 1 << 60, 3})
+	flatRoundTrip(t, [4]float64{1, -2, 3, math.Inf(1)})
+	flatRoundTrip(t, [5]uint64{1, 2, 3, 4, 5})
+	flatRoundTrip(t, [9]uint64{1, 2, 3, 4, 5, 6, 7, 8, 9})
+	flatRoundTrip(t, event{1, -2, 3})
+	flatRoundTrip(t, point{1, -2})
+}
+
+func flatRoundTrip[T comparable](t *testing.T, v T) {
+	t.Helper()
+	plain, _, err := compile(reflect.TypeFor[T](), asValue, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := must(Of[T]())
+	b := c.Append(nil, v)
+	if want := (&programCodec[T]{program: plain}).Append(nil, v); !bytes.Equal(b, want) {
+		t.Errorf("%T: % x, field by field % x", v, b, want)
+	}
+	got, n, err := c.Decode(append(bytes.Clone(b), 0xff))
+	if err != nil || n != len(b) || got != v {
+		t.Errorf("%v: %v (%d bytes, %v)", v, got, n, err)
+	}
+	if _, _, err := c.Decode(b[:len(b)-1]); !errors.Is(err, ErrShort) {
+		t.Errorf("%T cut: %v", v, err)
+	}
+}
+
 func TestKeyFloatsAreCanonical(t *testing.T) {
 	zero, nan := must(ForKey[float64]()), must(ForKey[float32]())
 	if a, b := zero.Append(nil, 0), zero.Append(nil, math.Copysign(0, -1)); !bytes.Equal(a, b) {

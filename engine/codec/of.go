@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/binary"
 	"reflect"
 	"unsafe"
 
@@ -82,32 +83,44 @@ type flatCodec[T any] struct {
 	schema *format.Schema
 }
 
-// Append copies records of two to four words as arrays of constant length,
-// which the compiler turns into a few moves instead of a call.
+// Append copies short records word by word: v was just stored to the stack in
+// words, and wider loads would have to wait for those stores.
 func (c *flatCodec[T]) Append(dst []byte, v T) []byte {
-	switch p := unsafe.Pointer(&v); c.width {
-	case 16:
-		return append(dst, (*[16]byte)(p)[:]...)
-	case 24:
-		return append(dst, (*[24]byte)(p)[:]...)
-	case 32:
-		return append(dst, (*[32]byte)(p)[:]...)
-	default:
+	p := unsafe.Pointer(&v)
+	if c.width%8 != 0 || c.width > maxWords*8 {
 		return append(dst, unsafe.Slice((*byte)(p), c.width)...)
 	}
+	for _, w := range unsafe.Slice((*uint64)(p), c.width/8) {
+		dst = binary.NativeEndian.AppendUint64(dst, w)
+	}
+	return dst
 }
 
+// maxWords is the length up to which a copy by words is quicker than a call.
+const maxWords = 8
+
+// Decode copies the usual lengths as words, for the same reason.
 func (c *flatCodec[T]) Decode(src []byte) (v T, n int, err error) {
 	if len(src) < c.width {
 		return v, 0, short(c.path, 0, c.width, len(src))
 	}
-	switch p := unsafe.Pointer(&v); c.width {
+	p := unsafe.Pointer(&v)
+	switch c.width {
 	case 16:
-		*(*[16]byte)(p) = [16]byte(src)
+		w := (*[2]uint64)(p)
+		w[0] = binary.NativeEndian.Uint64(src)
+		w[1] = binary.NativeEndian.Uint64(src[8:])
 	case 24:
-		*(*[24]byte)(p) = [24]byte(src)
+		w := (*[3]uint64)(p)
+		w[0] = binary.NativeEndian.Uint64(src)
+		w[1] = binary.NativeEndian.Uint64(src[8:])
+		w[2] = binary.NativeEndian.Uint64(src[16:])
 	case 32:
-		*(*[32]byte)(p) = [32]byte(src)
+		w := (*[4]uint64)(p)
+		w[0] = binary.NativeEndian.Uint64(src)
+		w[1] = binary.NativeEndian.Uint64(src[8:])
+		w[2] = binary.NativeEndian.Uint64(src[16:])
+		w[3] = binary.NativeEndian.Uint64(src[24:])
 	default:
 		copy(unsafe.Slice((*byte)(p), c.width), src)
 	}
