@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,27 +248,50 @@ func (w *ledgerWriter[T]) Recover(_ context.Context, items [][]byte) error {
 type series[T any] struct {
 	splits int
 	n      int64 // records of each split
-	limit  atomic.Int64
 	make   func(split int, i uint64) T
+
+	mu     sync.Mutex
+	limit  int64
+	atRest map[int]bool // splits in which a read found nothing at this limit
+	rested *sync.Cond
+}
+
+func newSeries[T any](splits int, n, limit int64, make func(split int, i uint64) T) *series[T] {
+	s := &series[T]{splits: splits, n: n, limit: limit, make: make, atRest: map[int]bool{}}
+	s.rested = sync.NewCond(&s.mu)
+	return s
 }
 
 // numbers is a series of numbered records, whose index is their event time.
 func numbers(splits int, n, limit int64) *series[numbered] {
-	s := &series[numbered]{splits: splits, n: n, make: func(split int, i uint64) numbered {
+	return newSeries(splits, n, limit, func(split int, i uint64) numbered {
 		return numbered{Split: int64(split), Seq: int64(i), Key: keyOf(split, i)}
-	}}
-	s.limit.Store(limit)
-	return s
+	})
 }
 
 // all is a limit that is none.
-const all = 1 << 62
+const all int64 = 1 << 61
 
 // raise lets n more records of each split be read.
-func (s *series[T]) raise(n int64) { s.limit.Add(n) }
+func (s *series[T]) raise(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit += n
+	clear(s.atRest)
+}
+
+// rest waits until all that may be read has been read and emitted: a
+// checkpoint triggered from then on includes it.
+func (s *series[T]) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.atRest) < s.splits {
+		s.rested.Wait()
+	}
+}
 
 // free lets everything be read.
-func (s *series[T]) free() { s.limit.Store(all) }
+func (s *series[T]) free() { s.raise(all / 2) }
 
 func (s *series[T]) Splits(context.Context) ([]engine.Split, error) {
 	list := make([]engine.Split, s.splits)
@@ -298,7 +320,13 @@ func (r *seriesReader[T]) Read(_ context.Context, batch []T) (int, error) {
 	if r.over {
 		return 0, errors.New("read after the end")
 	}
-	n := max(min(int64(len(batch)), min(r.s.limit.Load(), r.s.n)-r.at), 0)
+	r.s.mu.Lock()
+	n := max(min(int64(len(batch)), min(r.s.limit, r.s.n)-r.at), 0)
+	if n == 0 {
+		r.s.atRest[r.split] = true
+		r.s.rested.Broadcast()
+	}
+	r.s.mu.Unlock()
 	for i := range n {
 		batch[i] = r.s.make(r.split, uint64(r.at+i))
 	}

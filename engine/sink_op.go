@@ -34,6 +34,7 @@ type sinkOp[T any] struct {
 	env       *runtime.Env
 	writer    SinkWriter[T]
 	committer Committer // nil if the writer has no such ability
+	items     [][]byte  // pending in the restored checkpoint
 }
 
 func (s *sinkOp[T]) Open(env *runtime.Env) error {
@@ -51,19 +52,25 @@ func (s *sinkOp[T]) Open(env *runtime.Env) error {
 	if err != nil {
 		return err
 	}
-	items, err := decodeItems(itemCodec, "pending", framed)
-	if err != nil {
-		return err
+	s.items, err = decodeItems(itemCodec, "pending", framed)
+	if err == nil && s.committer == nil && len(s.items) > 0 {
+		return fmt.Errorf("%d pending items of the restored checkpoint: this sink cannot publish them", len(s.items))
 	}
+	return err
+}
+
+// Start publishes what the restored checkpoint left pending.
+func (s *sinkOp[T]) Start() error {
 	if s.committer == nil {
 		return nil
 	}
-	if err := env.CheckFence(); err != nil {
+	if err := s.env.CheckFence(); err != nil {
 		return err
 	}
-	if err := s.committer.Recover(env.Context(), items); err != nil {
+	if err := s.committer.Recover(s.env.Context(), s.items); err != nil {
 		return fmt.Errorf("publishing what the restored checkpoint left pending: %w", err)
 	}
+	s.items = nil
 	return nil
 }
 

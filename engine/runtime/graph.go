@@ -73,7 +73,7 @@ type Receiver interface {
 
 // Operator is the instance of an operator in one subtask. All methods run on
 // the subtask's goroutine. What else an operator can do is an ability: see
-// [Snapshotter], [Drainer], [Poller], [Finisher], [Notified].
+// [Snapshotter], [Starter], [Drainer], [Poller], [Finisher], [Notified].
 type Operator interface {
 	// Open prepares the instance and restores its state.
 	Open(env *Env) error
@@ -86,6 +86,13 @@ type Snapshotter interface {
 	// Snapshot is the synchronous phase: it captures the state as it is and
 	// hands over, through s, the functions that write it in the background.
 	Snapshot(s *Snapshot) error
+}
+
+// Starter is an operator that acts when all operators of the job are open and
+// the restore is accepted: what cannot be taken back waits for that.
+type Starter interface {
+	// Start is called once, before the first record.
+	Start() error
 }
 
 // Drainer is an operator that acts when event time advances.

@@ -133,11 +133,8 @@ func (p *pending) manifest(a *attempt) *format.Manifest {
 		},
 		Settings: a.cfg.Settings,
 	}
-	if r := a.restored; r != nil {
-		m.Summary.Parent = r.id
-		if !r.external {
-			m.Summary.ParentDir = r.path
-		}
+	if r := a.restored; r != nil && !r.external { // ids of another root mean nothing here
+		m.Summary.Parent, m.Summary.ParentDir = r.id, r.path
 	}
 	schemas := schemaTable{m: m}
 	p.operators(a, m, &schemas)

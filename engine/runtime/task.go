@@ -86,10 +86,12 @@ func (t *Task) fail(op int, err error) {
 func (t *Task) run() {
 	err := t.guard(t.open)
 	if t.attempt.opened(t, err) && err == nil {
-		t.schedule()
-		err = t.guard(t.work)
-		t.unschedule()
-		t.reportLate()
+		if err = t.guard(t.start); err == nil {
+			t.schedule()
+			err = t.guard(t.work)
+			t.unschedule()
+			t.reportLate()
+		}
 	}
 	t.mail.close()
 	t.snapshots.wait()
@@ -121,6 +123,19 @@ func (t *Task) open() error {
 		t.current = i
 		if err := t.ops[i].op.Open(t.ops[i].env); err != nil {
 			return fmt.Errorf("opening: %w", err)
+		}
+	}
+	return nil
+}
+
+// start lets the operators act that waited for all to be open.
+func (t *Task) start() error {
+	for i := range t.ops {
+		t.current = i
+		if op, ok := t.ops[i].op.(Starter); ok {
+			if err := op.Start(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
