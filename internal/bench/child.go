@@ -26,8 +26,10 @@ type params struct {
 	Keys    uint64 `json:",omitempty"`
 	Entries int    `json:",omitempty"`
 	Bytes   int64  `json:",omitempty"`
-	Repeat  int    `json:",omitempty"`
-	Codec   string `json:",omitempty"`
+	Repeat  int    `json:",omitempty"` // 0 is once
+	// Capacity is that of the peer's channels.
+	Capacity int    `json:",omitempty"`
+	Codec    string `json:",omitempty"`
 	// Section is how long a task without end is measured.
 	Section time.Duration `json:",omitempty"`
 	Profile string        `json:",omitempty"` // file for a CPU profile
@@ -58,7 +60,7 @@ func child(ctx context.Context, arg string) int {
 	return 0
 }
 
-func runChild(ctx context.Context, arg string) (err error) {
+func runChild(ctx context.Context, arg string) error {
 	var p params
 	if err := json.Unmarshal([]byte(arg), &p); err != nil {
 		return err
@@ -66,19 +68,6 @@ func runChild(ctx context.Context, arg string) (err error) {
 	task, ok := tasks[p.Task]
 	if !ok {
 		return fmt.Errorf("no task %q", p.Task)
-	}
-	if p.Profile != "" {
-		f, err := os.Create(p.Profile)
-		if err != nil {
-			return err
-		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		defer func() {
-			pprof.StopCPUProfile()
-			err = errors.Join(err, f.Close())
-		}()
 	}
 	found, err := task(ctx, p)
 	if err != nil {
@@ -113,13 +102,37 @@ func measure(ctx context.Context, p params) (figures, error) {
 
 // section is a stretch of a process that is measured.
 type section struct {
-	cpu  time.Duration
-	wall time.Time
+	cpu     time.Duration
+	wall    time.Time
+	profile *os.File
 }
 
-func beginSection() section { return section{cpuTime(), time.Now()} }
+func beginSection() section { return section{cpu: cpuTime(), wall: time.Now()} }
+
+// beginProfiled begins the section of a task that its profile is of, if one is
+// wanted.
+func beginProfiled(p params) (section, error) {
+	if p.Profile == "" {
+		return beginSection(), nil
+	}
+	f, err := os.Create(p.Profile)
+	if err != nil {
+		return section{}, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return section{}, errors.Join(err, f.Close())
+	}
+	s := beginSection()
+	s.profile = f
+	return s, nil
+}
 
 // end returns the processor time and the time that have passed, in seconds.
 func (s section) end() (cpu, wall float64) {
-	return (cpuTime() - s.cpu).Seconds(), time.Since(s.wall).Seconds()
+	cpu, wall = (cpuTime() - s.cpu).Seconds(), time.Since(s.wall).Seconds()
+	if s.profile != nil {
+		pprof.StopCPUProfile()
+		_ = s.profile.Close() // an unreadable profile is reported by pprof
+	}
+	return cpu, wall
 }

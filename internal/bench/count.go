@@ -65,18 +65,23 @@ func (g *generator) total() uint64 {
 
 // measure waits until the state is warm, that is almost all keys have been
 // seen, and then measures for a while what is being done.
-func (g *generator) measure(ctx context.Context, length time.Duration) (figures, error) {
+func (g *generator) measure(ctx context.Context, p params) (figures, error) {
 	for warm := 4*g.keys + 100_000; g.total() < warm; {
 		if err := wait(ctx, 2*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
-	s, from := beginSection(), g.total()
-	if err := wait(ctx, length); err != nil {
+	s, err := beginProfiled(p)
+	if err != nil {
 		return nil, err
 	}
+	from := g.total()
+	err = wait(ctx, p.Section)
 	n := float64(g.total() - from)
 	cpu, wall := s.end()
+	if err != nil {
+		return nil, err
+	}
 	return figures{"rate": n / cpu, "ns": cpu / n * 1e9, "records": n, "cores": cpu / wall}, nil
 }
 
@@ -146,7 +151,7 @@ func countEngine(ctx context.Context, p params) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := gen.measure(ctx, p.Section)
+	found, err := gen.measure(ctx, p)
 	job.Stop()
 	if err := errors.Join(err, job.Wait()); err != nil {
 		return nil, err
@@ -190,7 +195,7 @@ func countChannels(ctx context.Context, p params) (figures, error) {
 	gen := &generator{keys: p.Keys}
 	var in [parallelism]chan record
 	for i := range in {
-		in[i] = make(chan record, 1024)
+		in[i] = make(chan record, p.Capacity)
 	}
 	work, stop := context.WithCancel(ctx)
 	defer stop()
@@ -218,7 +223,7 @@ func countChannels(ctx context.Context, p params) (figures, error) {
 			}
 		})
 	}
-	found, err := gen.measure(ctx, p.Section)
+	found, err := gen.measure(ctx, p)
 	stop()
 	senders.Wait()
 	for _, c := range in {

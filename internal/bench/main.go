@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func main() {
 	only := flag.String("only", "", "rows to measure, names or their beginnings with commas: "+strings.Join(names(), " "))
 	report := flag.String("report", "", "also write the results to this `file`, as Markdown")
 	flag.Parse()
-	b := &bench{pairs: max(*pairs, 1), size: usual, progress: os.Stderr}
+	b := &bench{pairs: max(*pairs, 1), size: usual, profile: true, progress: os.Stderr}
 	if *quick {
 		b.pairs = 3
 	}
@@ -47,6 +48,7 @@ func main() {
 type bench struct {
 	pairs    int
 	size     size
+	profile  bool   // what missed its goal
 	dir      string // for everything that is written, removed at the end
 	progress io.Writer
 	serial   int
@@ -123,26 +125,33 @@ func (b *bench) main(ctx context.Context, out io.Writer, only, report string) (e
 	where := machine()
 	fmt.Fprintln(out, where)
 	var results []result
+	var failed []error // the other rows are measured all the same
 	for _, r := range todo {
 		found, err := r.measure(ctx, b)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
+			found = append(found, result{goal: r.name, measured: "failed, see below", met: missed})
 		}
 		for _, f := range found {
-			fmt.Fprintf(b.progress, "%s\n", f)
+			fmt.Fprintln(b.progress, f)
 		}
 		results = append(results, found...)
 	}
 	ended := loadAverage()
-	if err := b.profiles(ctx, out, results); err != nil {
-		return err
+	if b.profile {
+		if err := b.profiles(ctx, out, results); err != nil {
+			failed = append(failed, err)
+		}
 	}
 	fmt.Fprintf(out, "\n%d pairs; median [95 %% interval]; load average %s at the end\n\n", b.pairs, ended)
 	printTable(out, results)
-	if report == "" {
-		return nil
+	if report != "" {
+		failed = append(failed, writeReport(report, b.pairs, where, ended, results))
 	}
-	return writeReport(report, b.pairs, where, ended, results)
+	return errors.Join(failed...)
 }
 
 // fresh is the name of a new directory.

@@ -19,6 +19,11 @@ func syncPhase(ctx context.Context, p params) (figures, error) {
 		return nil, err
 	}
 	table := tables[0]
+	s, err := beginProfiled(p)
+	if err != nil {
+		return nil, err
+	}
+	defer s.end()
 	var took []float64
 	next := uint64(0)
 	for range p.Repeat {

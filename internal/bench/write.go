@@ -38,11 +38,18 @@ func writeSnapshot(ctx context.Context, p params) (figures, error) {
 	}
 	defer st.Close()
 	raw := float64(p.Entries*entrySize) / 1e6
-	s := beginSection()
-	if err := writeTables(ctx, st, 1, codecs[p.Codec], tables); err != nil {
+	s, err := beginProfiled(p)
+	if err != nil {
 		return nil, err
 	}
+	runs := max(p.Repeat, 1)
+	for id := range uint64(runs) {
+		if err := writeTables(ctx, st, id+1, codecs[p.Codec], tables); err != nil {
+			return nil, err
+		}
+	}
 	cpu, wall := s.end()
+	cpu, wall = cpu/float64(runs), wall/float64(runs)
 	stored, err := sizeBelow(ctx, st, layout.Checkpoint(1)+"/")
 	if err != nil {
 		return nil, err
