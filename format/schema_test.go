@@ -208,6 +208,7 @@ func TestValueRules(t *testing.T) {
 		"one key twice":       {mapOf(of(TypeInt8), of(TypeInt8)), []byte{2, 5, 0, 5, 0}},
 		"long varint":         {of(TypeString), []byte{0x80, 0}},
 		"count over the end":  {sliceOf(of(TypeInt8)), []byte{200, 1, 1, 2, 3}},
+		"a map of 2^63":       {mapOf(of(TypeInt8), of(TypeInt8)), binary.AppendUvarint(nil, 1<<63)},
 		"a count without end": {sliceOf(of(TypeInt8)), []byte{0x80}},
 	} {
 		if err := test.schema.Validate(test.value); !errors.Is(err, ErrMalformed) {
