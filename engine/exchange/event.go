@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tidemark-io/tidemark/engine/barrier"
 )
@@ -12,6 +13,7 @@ type Event struct {
 	Kind    EventKind
 	ID      uint64          // of the checkpoint: BarrierEvent, CancelBarrier
 	Barrier barrier.Barrier // of BarrierEvent
+	passage *passage        // of a timeoutable barrier whose sender wants to know
 }
 
 // EventKind names an event.
@@ -66,9 +68,40 @@ func (e Event) Blocks() bool {
 // Priority reports whether the event overtakes what is queued.
 func (e Event) Priority() bool { return e.Kind == BarrierEvent && e.Barrier.Priority() }
 
+// isTimeoutable reports whether the event is the timeoutable barrier of a
+// checkpoint.
+func (e *Event) isTimeoutable(id uint64) bool {
+	return e.Kind == BarrierEvent && e.ID == id && e.Barrier.Timeoutable()
+}
+
 // Element is what a gate delivers: either a buffer or an event of a channel.
 type Element struct {
 	Channel int
 	Buffer  *Buffer
 	Event   *Event
+}
+
+// passage counts in how many channels a barrier is still queued.
+type passage struct {
+	id   uint64
+	left atomic.Int64
+	done func(id uint64)
+}
+
+// newPassage returns nil if there is nothing to count: done was called.
+func newPassage(id uint64, channels int, done func(uint64)) *passage {
+	if channels == 0 {
+		done(id)
+		return nil
+	}
+	p := &passage{id: id, done: done}
+	p.left.Store(int64(channels))
+	return p
+}
+
+// through notes that the barrier left one channel's queue.
+func (p *passage) through() {
+	if p != nil && p.left.Add(-1) == 0 {
+		p.done(p.id)
+	}
 }

@@ -24,6 +24,7 @@ type Gate struct {
 	closed bool
 
 	some atomic.Bool // n + len(urgent) > 0, to be read without the lock
+	rush atomic.Bool // len(urgent) > 0, likewise
 }
 
 // NewGate makes a gate of the given number of channels. wake is called,
@@ -64,14 +65,42 @@ func (g *Gate) Poll() (el Element, ok bool) {
 	el, ok = g.poll()
 	g.refresh()
 	g.mu.Unlock()
+	if el.Event != nil {
+		el.Event.passage.through()
+	}
 	return el, ok
 }
 
+// PollPriority takes the next element with priority, and nothing else. It is
+// for a receiver that cannot go on with data, as its own outputs are full or
+// it works on timers or replays: barriers that overtake still reach it.
+func (g *Gate) PollPriority() (el Element, ok bool) {
+	if !g.rush.Load() {
+		return el, false
+	}
+	g.mu.Lock()
+	el, ok = g.pollUrgent()
+	g.refresh()
+	g.mu.Unlock()
+	return el, ok
+}
+
+// Urgent reports, without a lock, whether PollPriority has something to
+// deliver.
+func (g *Gate) Urgent() bool { return g.rush.Load() }
+
+func (g *Gate) pollUrgent() (el Element, ok bool) {
+	if len(g.urgent) == 0 {
+		return el, false
+	}
+	ch := g.urgent[0]
+	g.urgent = append(g.urgent[:0], g.urgent[1:]...)
+	return g.take(ch), true
+}
+
 func (g *Gate) poll() (el Element, ok bool) {
-	if len(g.urgent) > 0 {
-		ch := g.urgent[0]
-		g.urgent = append(g.urgent[:0], g.urgent[1:]...)
-		return g.take(ch), true
+	if el, ok = g.pollUrgent(); ok {
+		return el, true
 	}
 	for g.n > 0 {
 		ch := g.ready[g.head]
@@ -82,8 +111,8 @@ func (g *Gate) poll() (el Element, ok bool) {
 		g.n--
 		q := &g.queues[ch]
 		q.listed = false
-		if q.blocked {
-			continue // by an element with priority, since it was listed
+		if q.blocked || q.held || q.n == 0 {
+			continue // since it was listed: its barrier was converted, or overtook
 		}
 		el := g.take(ch)
 		g.list(ch, q)
@@ -108,7 +137,7 @@ func (g *Gate) take(ch int) Element {
 // list gives a channel a turn if it has something to deliver and has none.
 // Elements with priority are not counted: they have a list of their own.
 func (g *Gate) list(ch int, q *queue) {
-	if q.listed || q.blocked || q.n == q.prio {
+	if q.listed || q.blocked || q.held || q.n == q.prio {
 		return
 	}
 	q.listed = true
@@ -123,6 +152,9 @@ func (g *Gate) list(ch int, q *queue) {
 // refresh makes it known whether there is something to deliver, and reports
 // whether there was nothing before.
 func (g *Gate) refresh() (first bool) {
+	if rush := len(g.urgent) > 0; rush != g.rush.Load() {
+		g.rush.Store(rush)
+	}
 	now := g.n > 0 || len(g.urgent) > 0
 	if now == g.some.Load() { // an atomic load is free, a store is not
 		return false
@@ -134,12 +166,30 @@ func (g *Gate) refresh() (first bool) {
 // Resume lets a channel that delivered a blocking event go on. On a channel
 // that is not blocked, or not there, it does nothing.
 func (g *Gate) Resume(channel int) {
+	g.change(channel, func(q *queue) { q.blocked = false })
+}
+
+// Hold makes a channel deliver nothing but elements with priority, until
+// Unhold: what follows in it belongs to the sender's part of a checkpoint
+// whose snapshot is still to come here (rule R2). It is independent of
+// blocking events and Resume.
+func (g *Gate) Hold(channel int) {
+	g.change(channel, func(q *queue) { q.held = true })
+}
+
+// Unhold ends Hold. On a channel that is not held, or not there, it does
+// nothing.
+func (g *Gate) Unhold(channel int) {
+	g.change(channel, func(q *queue) { q.held = false })
+}
+
+func (g *Gate) change(channel int, f func(q *queue)) {
 	if channel < 0 || channel >= len(g.queues) {
 		return
 	}
 	g.mu.Lock()
 	q := &g.queues[channel]
-	q.blocked = false
+	f(q)
 	g.list(channel, q)
 	wake := g.refresh()
 	g.mu.Unlock()
@@ -181,6 +231,51 @@ func (g *Gate) Close() {
 	for _, b := range drop {
 		b.owner.giveBack(b)
 	}
+}
+
+// capacity returns how many buffers retain may find in a channel's queue: only
+// the sender, who asks, adds to it.
+func (g *Gate) capacity(ch int) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.queues[ch].bufs
+}
+
+// overtake puts an event with priority in front of a channel's queue, for its
+// sender, and appends what it overtakes to pieces: one step for the receiver.
+// With a convert id it replaces the timeoutable barrier of that checkpoint
+// instead, and overtakes only what is before that; if spilled, the barrier is
+// in the sender's backlog, behind the queue. If it is neither there nor in the
+// queue it was delivered, and found is false.
+func (g *Gate) overtake(ch int, ev *Event, convert uint64, spilled bool, pieces []Piece) (_ []Piece, found bool) {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return pieces, false
+	}
+	q := &g.queues[ch]
+	n := q.n
+	if convert != 0 && !spilled {
+		if n = q.barrierAt(convert); n < 0 {
+			g.mu.Unlock()
+			return pieces, false
+		}
+		q.remove(n)
+	}
+	pieces = q.retain(n, pieces)
+	q.pushPriority(element{ev: ev})
+	g.urgent = append(g.urgent, ch)
+	g.refresh()
+	g.mu.Unlock()
+	g.wake()
+	return pieces, true
+}
+
+// sequence returns the number of the buffer that a channel delivers next.
+func (g *Gate) sequence(ch int) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.queues[ch].next
 }
 
 // push adds an element to a channel's queue, for its sender.

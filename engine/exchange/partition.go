@@ -18,6 +18,11 @@ type Hooks struct {
 	// Wake is called by any goroutine, without a lock held, when the
 	// partition may have become available.
 	Wake func()
+	// Passed is called by a receiver's goroutine, without a lock held, when a
+	// timeoutable barrier that was emitted has left the queues of all
+	// channels: Convert would find nothing any more. It may be called while
+	// Convert runs or has run.
+	Passed func(id uint64)
 	// Hard is called by the sender's goroutine with true before it waits in
 	// the middle of a record, since all spill space is used (hard
 	// backpressure), and with false when it goes on.
@@ -227,10 +232,14 @@ func (p *Partition) Flush() error {
 }
 
 // Emit puts an event behind everything that was sent, on all channels; an
-// event with priority overtakes it. Emit never waits.
+// event with priority overtakes it. Emit never waits. What an unaligned
+// barrier overtakes is captured only by EmitBarrier.
 func (p *Partition) Emit(ev Event) error {
 	if err := p.Flush(); err != nil {
 		return err
+	}
+	if ev.Kind == BarrierEvent && ev.Barrier.Timeoutable() && p.hooks.Passed != nil {
+		ev.passage = newPassage(ev.ID, len(p.channels), p.hooks.Passed)
 	}
 	for ch := range p.channels {
 		c := &p.channels[ch]
@@ -287,8 +296,11 @@ func (p *Partition) Close() error {
 			c.open = nil
 		}
 		for !c.behind.empty() {
-			if e := c.behind.pop(); e.buf != nil {
+			switch e := c.behind.pop(); {
+			case e.buf != nil:
 				p.giveBack(e.buf)
+			case e.ev == nil:
+				_ = p.spill.file.drop() // closing below says what is wrong
 			}
 		}
 	}
@@ -302,5 +314,5 @@ func (p *Partition) Close() error {
 	}
 	p.publish()
 	p.fail(ErrClosed)
-	return p.spill.close()
+	return p.spill.file.close()
 }

@@ -17,7 +17,10 @@ type queue struct {
 	bytes int64 // of the buffers in it
 	bufs  int
 
+	next uint64 // number of the buffer behind the one that was popped last
+
 	blocked bool // stands still until the receiver resumes it
+	held    bool // the receiver does not want to read it, for now
 	listed  bool // is in the gate's list of channels to be polled
 }
 
@@ -69,6 +72,38 @@ func (q *queue) pop() element {
 	if e.buf != nil {
 		q.bufs--
 		q.bytes -= int64(len(e.buf.data))
+		q.next = e.buf.seq + 1
 	}
 	return e
+}
+
+// barrierAt returns where the timeoutable barrier of a checkpoint is, -1 if it
+// is not in the queue.
+func (q *queue) barrierAt(id uint64) int {
+	for i := q.prio; i < q.n; i++ {
+		if ev := q.at(i).ev; ev != nil && ev.isTimeoutable(id) {
+			return i
+		}
+	}
+	return -1
+}
+
+// remove takes out the event at i, which has no priority.
+func (q *queue) remove(i int) {
+	for ; i < q.n-1; i++ {
+		*q.at(i) = *q.at(i + 1)
+	}
+	*q.at(q.n - 1) = element{}
+	q.n--
+}
+
+// retain appends the buffers among the first n elements to pieces, each
+// retained. It copies no bytes.
+func (q *queue) retain(n int, pieces []Piece) []Piece {
+	for i := range n {
+		if b := q.at(i).buf; b != nil {
+			pieces = append(pieces, retained(b))
+		}
+	}
+	return pieces
 }

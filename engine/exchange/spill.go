@@ -1,37 +1,23 @@
 package exchange
 
-import (
-	"errors"
-	"fmt"
-	"hash/crc32"
-	"os"
-)
-
 // Spilled data is what a record produced beyond all credits. Per channel it
 // forms a backlog that comes behind the queue, in order, with the events
 // among it. Finished buffers stay in memory up to Config.SpillMemory; the
 // newest go to the file, so that what is needed next is in memory. When
 // credits come back the sender moves the heads of the backlogs on.
 
-// ErrSpill is the cause of errors of the spill file.
-var ErrSpill = errors.New("exchange spill file")
-
 // spill is the sender's account of it; no other goroutine uses it.
 type spill struct {
 	memory   int64 // held by finished buffers without a credit
-	file     *os.File
-	size     int64 // of what was written since the file was last empty
-	inFile   int   // buffers in the file that are still needed
-	rotation int   // the channel that is served first next time
+	file     spillFile
+	rotation int // the channel that is served first next time
 }
 
 // entry is one element of a backlog: an event, a buffer, or one in the file.
 type entry struct {
 	ev   *Event
 	buf  *Buffer
-	off  int64 // in the file, if both are nil
-	n    int
-	sum  uint32
+	at   place // in the file, if both are nil
 	seq  uint64
 	cont int
 }
@@ -137,8 +123,8 @@ func (p *Partition) spillRoom(ch int) (bool, error) {
 		for i := 0; e == nil && i < len(p.channels); i++ {
 			e = p.channels[i].behind.newestInMemory()
 		}
-		if e == nil || p.spill.size+int64(len(e.buf.data)) > p.cfg.SpillDisk {
-			return p.spill.size+size <= p.cfg.SpillDisk, nil
+		if e == nil || p.spill.file.used()+int64(len(e.buf.data)) > p.cfg.SpillDisk {
+			return p.spill.file.used()+size <= p.cfg.SpillDisk, nil
 		}
 		if err := p.writeOut(e); err != nil {
 			return false, err
@@ -211,65 +197,25 @@ func (p *Partition) drainChannel(ch int, c *channel) error {
 	return nil
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // writeOut moves a spilled buffer to the file.
 func (p *Partition) writeOut(e *entry) error {
-	s := &p.spill
-	if s.file == nil {
-		if err := os.MkdirAll(p.cfg.SpillDir, 0o700); err != nil {
-			return fmt.Errorf("%w: %w", ErrSpill, err)
-		}
-		f, err := os.CreateTemp(p.cfg.SpillDir, "exchange-*.spill")
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrSpill, err)
-		}
-		s.file = f
-	}
 	b := e.buf
-	if _, err := s.file.WriteAt(b.data, s.size); err != nil {
-		return fmt.Errorf("%w: write %d bytes at offset %d: %w", ErrSpill, len(b.data), s.size, err)
+	at, err := p.spill.file.write(p.cfg.SpillDir, b.data)
+	if err != nil {
+		return err
 	}
-	*e = entry{off: s.size, n: len(b.data), sum: crc32.Checksum(b.data, castagnoli), seq: b.seq, cont: b.cont}
-	s.size += int64(e.n)
-	s.inFile++
-	s.memory -= int64(p.cfg.BufferSize)
-	p.count.SpilledDiskBytes += uint64(e.n)
+	*e = entry{at: at, seq: b.seq, cont: b.cont}
+	p.spill.memory -= int64(p.cfg.BufferSize)
+	p.count.SpilledDiskBytes += uint64(at.n)
 	b.Release() // it stays counted in spilled, as the entry
 	return nil
 }
 
-// readBack fills b with a buffer of the file, and empties the file when it
-// was the last.
+// readBack fills b with a buffer of the file.
 func (p *Partition) readBack(e *entry, b *Buffer) error {
-	s := &p.spill
-	b.data = b.data[:e.n]
-	if _, err := s.file.ReadAt(b.data, e.off); err != nil {
-		return fmt.Errorf("%w: read %d bytes at offset %d: %w", ErrSpill, e.n, e.off, err)
+	b.data = b.data[:e.at.n]
+	if err := p.spill.file.read(e.at, b.data); err != nil {
+		return err
 	}
-	if sum := crc32.Checksum(b.data, castagnoli); sum != e.sum {
-		return fmt.Errorf("%w: %d bytes at offset %d: checksum %08x, written was %08x", ErrSpill, e.n, e.off, sum, e.sum)
-	}
-	s.inFile--
-	if s.inFile == 0 {
-		s.size = 0
-		if err := s.file.Truncate(0); err != nil {
-			return fmt.Errorf("%w: %w", ErrSpill, err)
-		}
-	}
-	return nil
-}
-
-// close removes the file.
-func (s *spill) close() error {
-	if s.file == nil {
-		return nil
-	}
-	f := s.file
-	s.file = nil
-	err := errors.Join(f.Close(), os.Remove(f.Name()))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrSpill, err)
-	}
-	return nil
+	return p.spill.file.drop()
 }

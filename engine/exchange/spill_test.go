@@ -103,8 +103,8 @@ func TestALongRecordSpills(t *testing.T) {
 					t.Errorf("receiver %d got %v, want %v", r, got, want)
 				}
 			}
-			if !w.part.Available() || w.part.spill.size != 0 || w.part.spill.memory != 0 {
-				t.Errorf("after all: available %v, %d bytes in the file, %d in memory", w.part.Available(), w.part.spill.size, w.part.spill.memory)
+			if !w.part.Available() || w.part.spill.file.size != 0 || w.part.spill.memory != 0 {
+				t.Errorf("after all: available %v, %d bytes in the file, %d in memory", w.part.Available(), w.part.spill.file.size, w.part.spill.memory)
 			}
 			w.close(t)
 			mustBeEmpty(t, cfg.SpillDir)
@@ -148,7 +148,7 @@ func TestDamagedSpillFile(t *testing.T) {
 	if err := send(w.part, 0, 0, 20_000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.part.spill.file.WriteAt([]byte{0xff}, 300); err != nil {
+	if _, err := w.part.spill.file.file.WriteAt([]byte{0xff}, 300); err != nil {
 		t.Fatal(err)
 	}
 	for el, ok := w.gates[0].Poll(); ok; el, ok = w.gates[0].Poll() {
