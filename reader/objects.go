@@ -44,7 +44,7 @@ func (h *handles) acquire(ctx context.Context, row format.Object) (*handle, erro
 	h.mu.Unlock()
 	object, err := h.st.Open(context.WithoutCancel(ctx), row.Name)
 	if err != nil {
-		if errors.Is(err, store.ErrNotExist) {
+		if errors.Is(err, store.ErrNotExist) || errors.Is(err, store.ErrNotObject) {
 			err = &format.CorruptError{Object: row.Name, Unit: "data object", Err: fmt.Errorf("%w: %w", format.ErrMissing, err)}
 		}
 		return nil, err

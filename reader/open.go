@@ -144,7 +144,7 @@ func absent(ctx context.Context, st store.Store, dir string) error {
 func (c *Checkpoint) openManifest(ctx context.Context, name string) error {
 	object, err := c.st.Open(context.WithoutCancel(ctx), name)
 	if err != nil {
-		return err
+		return notObject(name, err)
 	}
 	m, err := format.OpenManifest(object, object.Info().Size, format.ManifestOptions{Object: name, Limits: &c.limits})
 	if err == nil {
@@ -155,6 +155,15 @@ func (c *Checkpoint) openManifest(ctx context.Context, name string) error {
 	}
 	c.manifest, c.object, c.from = m, object, name
 	return nil
+}
+
+// notObject makes damage of an error that says that something else than a
+// regular object stands under a manifest's name.
+func notObject(name string, err error) error {
+	if errors.Is(err, store.ErrNotObject) {
+		return &format.CorruptError{Object: name, Unit: "manifest", Err: fmt.Errorf("%w: %w", format.ErrMalformed, err)}
+	}
+	return err
 }
 
 // belongs requires that a manifest lies where it says that it lies; only a
@@ -181,7 +190,7 @@ func (c *Checkpoint) note(err error) {
 	c.notes = append(c.notes, checkpoint.Finding{
 		Severity: checkpoint.Error, Place: place,
 		Problem: "the manifest is damaged; its copy was used instead", Err: err,
-		Remedy: c.remedy("cp", "DST"),
+		Remedy: c.restore(),
 	})
 }
 
@@ -214,6 +223,12 @@ func (c *Checkpoint) Notes() []checkpoint.Finding {
 // remedy is a command of the tool on this checkpoint.
 func (c *Checkpoint) remedy(verb string, args ...string) string {
 	return strings.Join(append([]string{"tidemark", verb, shellWord(c.show(c.dir))}, args...), " ")
+}
+
+// restore is the command for damage that a restore can live with: it makes the
+// job write a new checkpoint.
+func (c *Checkpoint) restore() string {
+	return "tidemark run JOB --restore " + shellWord(c.show(c.dir))
 }
 
 // shellWord quotes a word for a shell if it needs that.

@@ -121,7 +121,7 @@ func TestDamageAnywhereInTheManifest(t *testing.T) {
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			t.Fatalf("byte %d: %v", at, err)
 		}
-		if notes := c.Notes(); len(notes) != 1 || !errors.Is(notes[0].Err, format.ErrDamaged) || notes[0].Place.Object != "chk-1/MANIFEST" || notes[0].Remedy != "tidemark cp chk-1 DST" {
+		if notes := c.Notes(); len(notes) != 1 || !errors.Is(notes[0].Err, format.ErrDamaged) || notes[0].Place.Object != "chk-1/MANIFEST" || notes[0].Remedy != "tidemark run JOB --restore chk-1" {
 			t.Fatalf("byte %d: notes %v", at, notes)
 		}
 		if err := c.Close(); err != nil {

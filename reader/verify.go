@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"math/bits"
-	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
@@ -84,7 +83,7 @@ func (c *Checkpoint) checkManifest(ctx context.Context, report func(checkpoint.F
 		}
 		if c.from == name { // else opening has noted it
 			finding := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(name), Problem: "the manifest is damaged",
-				Err: err, Remedy: c.remedy("cp", "DST")}
+				Err: err, Remedy: c.restore()}
 			finding.Place.Offset = offsetOf(err)
 			report(finding)
 		}
@@ -93,17 +92,17 @@ func (c *Checkpoint) checkManifest(ctx context.Context, report func(checkpoint.F
 	switch {
 	case errors.Is(err, format.ErrMissing):
 		report(checkpoint.Finding{Severity: checkpoint.Warning, Place: checkpoint.At(second), Err: err,
-			Problem: "the copy of the manifest is missing; nothing is lost yet", Remedy: c.remedy("cp", "DST")})
+			Problem: "the copy of the manifest is missing; nothing is lost yet", Remedy: c.restore()})
 	case isDamage(err):
 		finding := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(second), Err: err,
-			Problem: "the copy of the manifest is damaged; nothing is lost yet", Remedy: c.remedy("cp", "DST")}
+			Problem: "the copy of the manifest is damaged; nothing is lost yet", Remedy: c.restore()}
 		finding.Place.Offset = offsetOf(err)
 		report(finding)
 	case err != nil:
 		return err
 	case first != nil && !bytes.Equal(first, copied):
 		report(checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(second),
-			Problem: "the copy of the manifest is intact, but is that of another checkpoint", Remedy: c.remedy("cp", "DST")})
+			Problem: "the copy of the manifest is intact, but is that of another checkpoint", Remedy: c.restore()})
 	}
 	return nil
 }
@@ -133,7 +132,7 @@ func (c *Checkpoint) readManifest(ctx context.Context, name string) (data []byte
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, &format.CorruptError{Object: name, Unit: "manifest", Err: fmt.Errorf("%w: %w", format.ErrTruncated, err)}
 	case err != nil:
-		return nil, err
+		return nil, notObject(name, err)
 	}
 	r, err := format.OpenManifest(bytes.NewReader(data), int64(len(data)), format.ManifestOptions{Object: name, Limits: &c.limits})
 	if err == nil {
@@ -179,19 +178,10 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 		}
 		if !own[info.Name] {
 			report(checkpoint.Finding{Severity: checkpoint.Note, Place: checkpoint.At(info.Name),
-				Problem: fmt.Sprintf("an object of %d bytes that the checkpoint does not use", info.Size), Remedy: c.gc()})
+				Problem: fmt.Sprintf("an object of %d bytes that the checkpoint does not use", info.Size), Remedy: c.remedy("inspect")})
 		}
 	}
 	return nil
-}
-
-// gc is the command that removes orphans below the checkpoint's root.
-func (c *Checkpoint) gc() string {
-	root := strings.TrimSuffix(strings.TrimSuffix(c.show(c.dir), c.dir), "/")
-	if root == "" {
-		root = "."
-	}
-	return "tidemark gc " + shellWord(root)
 }
 
 // flipped says in words which single bit explains the damage of a unit.

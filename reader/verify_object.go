@@ -11,6 +11,7 @@ import (
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
+	"github.com/tidemark-io/tidemark/keygroup/keyhash"
 )
 
 // objectCheck checks one data object: header, directory and footer, then every
@@ -222,7 +223,12 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 		return o.c.damaged(err, place, o.explainIndex(ctx, s), o.report)
 	}
 	defer st.close()
-	walk := newRecordWalk(o.c, s)
+	types, err := typesOf(o.c, s)
+	if err != nil {
+		return err
+	}
+	begin := func() recordWalk { return newRecordWalk(s, types, o.c.Summary().Hash == keyhash.Name) }
+	walk := begin()
 	for {
 		ok, err := st.load(ctx)
 		if err != nil {
@@ -244,7 +250,7 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 			if err := o.c.damaged(err, place, problem, o.report); err != nil {
 				return err
 			}
-			walk = newRecordWalk(o.c, s) // the order begins anew behind a gap
+			walk = begin() // the order begins anew behind a gap
 			continue
 		}
 		if o.records {
@@ -252,7 +258,7 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 				place := s.place
 				place.Offset, place.Length = int64(st.ref.Offset), int64(st.ref.Length)
 				o.finding(place, fmt.Sprintf("an entry of a %v block is wrong", s.kind), err)
-				walk = newRecordWalk(o.c, s)
+				walk = begin()
 			}
 		}
 	}

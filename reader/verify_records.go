@@ -14,16 +14,13 @@ type recordWalk struct {
 	block func(*format.Block, format.BlockRef) error
 }
 
-// newRecordWalk returns the walk over a slice from any of its blocks on.
-func newRecordWalk(c *Checkpoint, s *sliceCheck) recordWalk {
-	types, err := typesOf(c, s)
-	if err != nil {
-		return recordWalk{func(*format.Block, format.BlockRef) error { return err }}
-	}
+// newRecordWalk returns the walk over a slice from any of its blocks on. hashed
+// says whether the hashes are those of [keyhash].
+func newRecordWalk(s *sliceCheck, types schemas, hashed bool) recordWalk {
 	iv := s.Interval
 	switch s.kind {
 	case format.KindKeyed, format.KindTimer:
-		return recordWalk{types.keyed(format.NewKeyedRows(iv), c.Summary().Hash == keyhash.Name)}
+		return recordWalk{types.keyed(format.NewKeyedRows(iv), hashed)}
 	case format.KindSplitList, format.KindUnionList:
 		return walkRows(openItems(iv), func(r *format.Item) error { return validate("item", types.value, r.Value) })
 	case format.KindBroadcast:
@@ -45,11 +42,17 @@ func newRecordWalk(c *Checkpoint, s *sliceCheck) recordWalk {
 type schemas struct{ key, namespace, value *format.Schema }
 
 // typesOf finds the schemas of a slice's state. A slice that the manifest does
-// not name has none.
+// not name has none, and neither has one whose schemas are damaged, which the
+// manifest's own check says.
 func typesOf(c *Checkpoint, s *sliceCheck) (t schemas, err error) {
 	if !s.referenced {
 		return t, nil
 	}
+	defer func() {
+		if isDamage(err) {
+			t, err = schemas{}, nil
+		}
+	}()
 	states, err := c.States()
 	if err != nil {
 		return t, err
