@@ -72,6 +72,9 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		if cerr := r.close(); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
+		if err != nil && ctx.Err() == nil {
+			err = j.blameFence(ctx, err)
+		}
 		if err == nil || ctx.Err() != nil || n >= j.cfg.Restart.Attempts || final(err) {
 			return err
 		}
@@ -89,6 +92,18 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		}
 		j.observe(e)
 	}
+}
+
+// blameFence makes a failure ErrFenced if another run has taken the root over:
+// that run may have cleaned up what this one missed.
+func (j *Job) blameFence(ctx context.Context, err error) error {
+	if j.root == nil || errors.Is(err, ErrFenced) {
+		return err
+	}
+	if fence := j.root.checkFence(ctx); errors.Is(fence, ErrFenced) {
+		return fmt.Errorf("%w; this one failed: %w", fence, err)
+	}
+	return err
 }
 
 // final reports whether a failure would come again.
