@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/tidemark-io/tidemark/engine/runtime"
 	"github.com/tidemark-io/tidemark/format"
@@ -19,11 +20,14 @@ type Graph struct {
 	uids   map[string]bool
 	errs   []error
 	seqnos map[string]int
+	// tags are the side outputs that are consumed, by operator and name; only
+	// operators that can emit to any have an entry.
+	tags map[int]map[string]reflect.Type
 }
 
 // NewGraph returns an empty graph. The name appears in checkpoints and logs.
 func NewGraph(name string) *Graph {
-	return &Graph{plan: runtime.Graph{Name: name}, uids: map[string]bool{}, seqnos: map[string]int{}}
+	return &Graph{plan: runtime.Graph{Name: name}, uids: map[string]bool{}, seqnos: map[string]int{}, tags: map[int]map[string]reflect.Type{}}
 }
 
 // Err returns the mistakes made so far, joined, or nil.
@@ -59,6 +63,10 @@ func (g *Graph) add(n *runtime.Node, opts []Option) int {
 	g.plan.Nodes = append(g.plan.Nodes, n)
 	return len(g.plan.Nodes) - 1
 }
+
+// emits notes that the functions of an operator are given an [Output], so that
+// it can have side outputs.
+func (g *Graph) emits(node int) { g.tags[node] = map[string]reflect.Type{} }
 
 // Option is a setting of one operator.
 type Option func(*options)

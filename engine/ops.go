@@ -21,6 +21,8 @@ func (s *stateless[Out]) Close() error { return nil }
 
 func (s *stateless[Out]) addConsumer(r receiver[Out]) { s.out.addConsumer(r) }
 
+func (s *stateless[Out]) sideOutputs() *[]sideOutput { return &s.out.sides }
+
 type mapOp[A, B any] struct {
 	stateless[B]
 	f func(A) B

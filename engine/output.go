@@ -3,7 +3,6 @@ package engine
 import (
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/engine/runtime"
-	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/keygroup/keyhash"
 )
@@ -28,6 +27,7 @@ type Output[T any] struct {
 	only      receiver[T] // the consumer, if there is just one
 	consumers []receiver[T]
 	timestamp int64 // of the record or timer being processed
+	sides     []sideOutput
 }
 
 // Emit sends a record with the timestamp of the record (or timer) being
@@ -51,35 +51,6 @@ func (o *Output[T]) addConsumer(r receiver[T]) {
 	o.only = nil
 	if len(o.consumers) == 1 {
 		o.only = r
-	}
-}
-
-// sender encodes records into the channels of an exchange without keys.
-type sender[T any] struct {
-	env      *runtime.Env
-	part     *exchange.Partition
-	codec    Codec[T]
-	channels int
-	next     int
-}
-
-func newSender[T any](c Codec[T], r runtime.Route) receiver[T] {
-	s := &sender[T]{env: r.Env, part: r.Partition, codec: c, channels: r.Channels}
-	if r.Partitioner == format.Rebalance {
-		s.next = r.Subtask % r.Channels // spread the first records, too
-	}
-	return s
-}
-
-func (s *sender[T]) push(record T, timestamp int64) {
-	channel := s.next
-	if s.next++; s.next == s.channels {
-		s.next = 0
-	}
-	b := s.codec.Append(exchange.AppendRecord(s.part.Begin(channel), timestamp), record)
-	exchange.EndFrame(b, 0)
-	if err := s.part.End(channel, b); err != nil {
-		s.env.Fail(err)
 	}
 }
 
@@ -115,9 +86,9 @@ type decoder[T any] struct {
 	ahead *prefetcher // nil if the operator has no state that is worth it
 }
 
-// newDecoder makes the decoder in front of an operator instance.
-func newDecoder[T any](c Codec[T], down runtime.Operator) runtime.Receiver {
-	d := &decoder[T]{codec: c, next: down.(receiver[T])}
+// newDecoder makes the decoder in front of an input of an operator instance.
+func newDecoder[T any](c Codec[T], in receiver[T], down runtime.Operator) runtime.Receiver {
+	d := &decoder[T]{codec: c, next: in}
 	if w, ok := down.(warmer); ok {
 		d.ahead = &prefetcher{state: w}
 	}

@@ -1,18 +1,27 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/runtime"
 	"github.com/tidemark-io/tidemark/format"
 )
 
-// Stream is a stream of records of type T: the output of an operator, with the
-// way its records reach the next one.
+// Stream is a stream of records of type T: the output of an operator, or of
+// several (see [Union]), with the way its records reach the next one.
 type Stream[T any] struct {
-	g           *Graph
+	g    *Graph
+	legs []leg[T] // never empty
+}
+
+// leg is one output of one operator on its way to the next operator.
+type leg[T any] struct {
 	node        int
+	tag         string // of a side output, "" for the main one
 	codec       Codec[T]
 	partitioner format.Partitioner
+	choose      func(record T, n int) int // of a custom partitioner, else nil
 }
 
 // Keyed is a stream whose records are partitioned by a key of type K: records
@@ -30,20 +39,30 @@ func newStream[T any](g *Graph, node int) Stream[T] {
 	if err != nil {
 		g.fail("operator %q: its output cannot cross an exchange: %w", g.plan.Nodes[node].UID, err)
 	}
-	return Stream[T]{g: g, node: node, codec: c, partitioner: pipe}
+	return streamOf(g, leg[T]{node: node, codec: c})
 }
+
+// streamOf is a stream that nobody has told yet how to partition.
+func streamOf[T any](g *Graph, l leg[T]) Stream[T] {
+	l.partitioner = pipe
+	return Stream[T]{g: g, legs: []leg[T]{l}}
+}
+
+// with returns the stream with each of its legs changed.
+func (s Stream[T]) with(change func(*leg[T])) Stream[T] {
+	s.legs = slices.Clone(s.legs)
+	for i := range s.legs {
+		change(&s.legs[i])
+	}
+	return s
+}
+
+// uid names the operator that the stream comes from, the first of several.
+func (s Stream[T]) uid() string { return s.g.plan.Nodes[s.legs[0].node].UID }
 
 // WithCodec replaces the codec that was derived for the stream's type.
 func (s Stream[T]) WithCodec(c Codec[T]) Stream[T] {
-	s.codec = c
-	return s
-}
-
-// Rebalance spreads the records evenly over the subtasks of the next operator,
-// in turn.
-func (s Stream[T]) Rebalance() Stream[T] {
-	s.partitioner = format.Rebalance
-	return s
+	return s.with(func(l *leg[T]) { l.codec = c })
 }
 
 // KeyBy partitions a stream by a key. The key's type must be a bool, integer,
@@ -52,7 +71,7 @@ func (s Stream[T]) Rebalance() Stream[T] {
 func KeyBy[K, T any](s Stream[T], key func(T) K) Keyed[K, T] {
 	c, err := codec.ForKey[K]()
 	if err != nil {
-		s.g.fail("keying the output of %q: %w", s.g.plan.Nodes[s.node].UID, err)
+		s.g.fail("keying the output of %q: %w", s.uid(), err)
 	}
 	return Keyed[K, T]{stream: s, key: key, codec: c}
 }
@@ -60,7 +79,7 @@ func KeyBy[K, T any](s Stream[T], key func(T) K) Keyed[K, T] {
 // Filter keeps the records for which keep is true.
 func (s Stream[T]) Filter(keep func(T) bool, opts ...Option) Stream[T] {
 	out := attach(s, &runtime.Node{Name: "filter", New: func() runtime.Operator { return &filterOp[T]{keep: keep} }}, opts)
-	return Stream[T]{g: s.g, node: out, codec: s.codec, partitioner: pipe}
+	return streamOf(s.g, leg[T]{node: out, codec: s.legs[0].codec})
 }
 
 // Map turns each record into another one.
@@ -71,44 +90,66 @@ func Map[A, B any](s Stream[A], f func(A) B, opts ...Option) Stream[B] {
 
 // FlatMap turns each record into any number of records.
 func FlatMap[A, B any](s Stream[A], f func(in A, out *Output[B]), opts ...Option) Stream[B] {
-	return newStream[B](s.g, attach(s, &runtime.Node{Name: "flatmap",
-		New: func() runtime.Operator { return &flatMapOp[A, B]{f: f} }}, opts))
+	node := attach(s, &runtime.Node{Name: "flatmap",
+		New: func() runtime.Operator { return &flatMapOp[A, B]{f: f} }}, opts)
+	s.g.emits(node)
+	return newStream[B](s.g, node)
 }
 
 // attach adds an operator behind a stream and returns its index.
 func attach[T any](s Stream[T], n *runtime.Node, opts []Option) int {
 	node := s.g.add(n, opts)
-	s.g.connect(&runtime.Edge{
-		From: s.node, To: node, Partitioner: s.partitioner,
-		Chain: func(up, down runtime.Operator) { up.(producer[T]).addConsumer(down.(receiver[T])) },
-		Send: func(up runtime.Operator, r runtime.Route) {
-			up.(producer[T]).addConsumer(newSender(s.codec, r))
-		},
-		Receive: func(down runtime.Operator) runtime.Receiver {
-			return newDecoder(s.codec, down)
-		},
-	})
+	s.join(node, input[T])
 	return node
 }
 
 // attachKeyed adds an operator behind a keyed stream and returns its index.
 func attachKeyed[K, T any](k Keyed[K, T], n *runtime.Node, opts []Option) int {
-	s := k.stream
 	if k.codec != nil {
 		n.KeySchema = k.codec.Schema()
 	}
-	node := s.g.add(n, opts)
-	s.g.connect(&runtime.Edge{
-		From: s.node, To: node, Partitioner: format.Keyed,
-		Send: func(up runtime.Operator, r runtime.Route) {
-			up.(producer[T]).addConsumer(&keyedSender[K, T]{
-				env: r.Env, part: r.Partition, codec: s.codec, key: k.key, keyCodec: k.codec,
-				groups: r.KeyGroups, owner: r.Owner,
-			})
-		},
-		Receive: func(down runtime.Operator) runtime.Receiver {
-			return newDecoder(s.codec, down)
-		},
-	})
+	node := k.stream.g.add(n, opts)
+	k.join(node, input[T])
 	return node
+}
+
+// input is the input of an operator that has only one.
+func input[T any](op runtime.Operator) receiver[T] { return op.(receiver[T]) }
+
+// join connects a stream to an input of an operator. An operator with more than
+// one edge is not chained.
+func (s Stream[T]) join(node int, in func(runtime.Operator) receiver[T]) {
+	for _, l := range s.legs {
+		s.g.connect(&runtime.Edge{
+			From: l.node, To: node, Partitioner: l.partitioner,
+			Chain:   func(up, down runtime.Operator) { l.feed(up, in(down)) },
+			Send:    func(up runtime.Operator, r runtime.Route) { l.feed(up, newSender(l, r)) },
+			Receive: func(down runtime.Operator) runtime.Receiver { return newDecoder(l.codec, in(down), down) },
+		})
+	}
+}
+
+// join connects a keyed stream to an input of an operator.
+func (k Keyed[K, T]) join(node int, in func(runtime.Operator) receiver[T]) {
+	for _, l := range k.stream.legs {
+		k.stream.g.connect(&runtime.Edge{
+			From: l.node, To: node, Partitioner: format.Keyed,
+			Send: func(up runtime.Operator, r runtime.Route) {
+				l.feed(up, &keyedSender[K, T]{
+					env: r.Env, part: r.Partition, codec: l.codec, key: k.key, keyCodec: k.codec,
+					groups: r.KeyGroups, owner: r.Owner,
+				})
+			},
+			Receive: func(down runtime.Operator) runtime.Receiver { return newDecoder(l.codec, in(down), down) },
+		})
+	}
+}
+
+// feed makes r a consumer of the output.
+func (l leg[T]) feed(up runtime.Operator, r receiver[T]) {
+	if l.tag == "" {
+		up.(producer[T]).addConsumer(r)
+		return
+	}
+	addSide(up.(sideProducer), l.tag, r)
 }
