@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"io"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -64,15 +65,15 @@ func fuzzFunctions(file string) ([]string, error) {
 	return names, nil
 }
 
+// fuzzStart is what a target takes before it fuzzes: compiling, and the seeds.
+const fuzzStart = 20 * time.Second
+
 // fuzzParts makes one part of each target, of the given time. The go command
 // fuzzes one target at a time.
 func fuzzParts(targets []target, fuzztime string) []part {
-	if fuzztime == "" {
-		fuzztime = "30s"
-	}
 	budget := 0
 	if d, err := time.ParseDuration(fuzztime); err == nil {
-		budget = int(d.Seconds()) + 30 // compiling, and the seeds
+		budget = int((d + fuzzStart).Seconds())
 	}
 	var parts []part
 	for _, t := range targets {
@@ -90,7 +91,7 @@ func fuzz(ctx context.Context, t target, fuzztime string) (output, error) {
 	if err != nil {
 		return output{}, fmt.Errorf("%w\n%s", err, text)
 	}
-	result := fmt.Sprintf("RESULT %s execs=%s time=%s crashers=0", t.name, lastExecs(string(text)), fuzztime)
+	result := fmt.Sprintf("RESULT %s package=%s execs=%s time=%s crashers=0", t.name, path.Base(t.pkg), lastExecs(string(text)), fuzztime)
 	fmt.Println(result)
 	return output{results: []string{result}}, nil
 }

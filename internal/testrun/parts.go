@@ -50,19 +50,37 @@ func tierParts(ctx context.Context, tier string) ([]part, error) {
 		if err != nil {
 			return nil, err
 		}
-		return fuzzParts(targets, os.Getenv("FUZZTIME")), nil
+		each := os.Getenv("FUZZTIME")
+		if each == "" {
+			each = "30s"
+		}
+		return fuzzParts(targets, each), nil
 	case "long":
 		targets, err := fuzzTargets(ctx)
 		if err != nil {
 			return nil, err
 		}
-		// Each long run takes another range of seeds; the log shows which.
-		seed := strconv.FormatInt(time.Now().Unix(), 10)
-		env := []string{"TIDEMARK_LONG=1", "TIDEMARK_SEED=" + seed}
-		long := part{"long", "all tests at their long size, TIDEMARK_SEED=" + seed, 2700, tests(env, "-timeout=60m", "./...")}
-		return append(fuzzParts(targets, "2m"), long), nil
+		return longParts(targets, time.Now()), nil
 	}
 	return nil, fmt.Errorf("no tier %q: use test, cross, fuzz or long", tier)
+}
+
+// longFuzz is the time that all fuzz targets take together in a long run, and the
+// most that one of them gets.
+const (
+	longFuzz = 45 * time.Minute
+	mostFuzz = 2 * time.Minute
+)
+
+// longParts are the parts of a long run: fuzzing, and all tests at their long
+// size. Each run takes another range of seeds, from the clock; the log shows
+// which.
+func longParts(targets []target, now time.Time) []part {
+	each := min(mostFuzz, longFuzz/time.Duration(max(1, len(targets)))-fuzzStart).Truncate(time.Second)
+	seed := strconv.FormatInt(now.Unix(), 10)
+	env := []string{"TIDEMARK_LONG=1", "TIDEMARK_SEED=" + seed}
+	long := part{"long", "all tests at their long size, TIDEMARK_SEED=" + seed, 2100, tests(env, "-timeout=60m", "./...")}
+	return append(fuzzParts(targets, each.String()), long)
 }
 
 func plain(env []string, args ...string) func(context.Context) (output, error) {

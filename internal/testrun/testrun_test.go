@@ -11,25 +11,42 @@ import (
 	"time"
 )
 
-// testBudget is what all parts of "make test" may take together on two cores
-// with nothing cached, in seconds.
-const testBudget = 18 * 60
+// What all parts of a tier may take together on two cores with nothing cached,
+// in seconds.
+const (
+	testBudget = 18 * 60
+	longBudget = 80 * 60
+)
 
 func TestBudgets(t *testing.T) {
 	parts, err := tierParts(context.Background(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := 0
-	for _, p := range parts {
-		sum += p.budget
-	}
-	if sum > testBudget {
+	if sum := sum(parts); sum > testBudget {
 		t.Errorf("the parts of make test may take %d s together, the limit is %d", sum, testBudget)
 	}
 	if last := parts[len(parts)-1].name; last != "tests" {
 		t.Errorf("the last part is %q; the verdicts of the tests must end the log", last)
 	}
+}
+
+// TestLongBudget: more fuzz targets get less time each.
+func TestLongBudget(t *testing.T) {
+	for n := range 60 {
+		parts := longParts(make([]target, n), time.Unix(1, 0))
+		if sum := sum(parts); sum > longBudget {
+			t.Errorf("with %d fuzz targets the parts of make long may take %d s together, the limit is %d", n, sum, longBudget)
+		}
+	}
+}
+
+func sum(parts []part) int {
+	n := 0
+	for _, p := range parts {
+		n += p.budget
+	}
+	return n
 }
 
 func TestUnknownTier(t *testing.T) {
