@@ -10,6 +10,7 @@ import (
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/reader"
+	"github.com/tidemark-io/tidemark/recovery"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 	"github.com/tidemark-io/tidemark/writer"
@@ -65,6 +66,56 @@ func TestWriteAndRead(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestManySubtasksFewObjects: subtasks share a few data objects, each slice in
+// one piece.
+func TestManySubtasksFewObjects(t *testing.T) {
+	st := mem.New()
+	job := writertest.Job{Keys: 2000, Parallelism: 40, Parallel: true, Options: writer.Options{Objects: 3, BlockSize: 500}}
+	m, err := job.Write(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(m.Objects); n > 3 || len(m.Slices) != 40*12 {
+		t.Errorf("%d objects for %d slices", n, len(m.Slices))
+	}
+	c, err := reader.NewFormat(st).Open(t.Context(), job.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for f, err := range recovery.Verify(t.Context(), c, recovery.Options{}) {
+		t.Errorf("found %v, %v", f, err)
+	}
+}
+
+// TestCheckpointWithoutState: a job that keeps nothing has checkpoints too.
+func TestCheckpointWithoutState(t *testing.T) {
+	st := mem.New()
+	w, err := writer.New(writer.Options{Store: st, Dir: "chk-1", ID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &format.Manifest{Summary: format.Summary{Kind: format.Checkpoint, Hash: "none"},
+		Operators: []format.Operator{{UID: "a", Parallelism: 2, KeySchema: format.None}}}
+	if err := errors.Join(w.Seal(t.Context()), w.Commit(t.Context(), m)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(t.Context(), m); !errors.Is(err, writer.ErrState) {
+		t.Errorf("the second Commit: %v", err)
+	}
+	if err := w.Abort(t.Context()); err != nil {
+		t.Errorf("Abort after Commit: %v", err)
+	}
+	c, err := reader.Open(t.Context(), st, "chk-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if s := c.Summary(); s.Subtasks != 2 || s.Entries != 0 {
+		t.Errorf("summary %+v", s)
 	}
 }
 
