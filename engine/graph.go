@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -44,7 +45,8 @@ func (g *Graph) add(n *runtime.Node, opts []Option) int {
 	o := collect(opts)
 	n.Parallelism = o.parallelism
 	if n.Stateful && n.UID == "" {
-		g.fail("operator %q keeps state and needs a uid", n.Name)
+		n.Name = cmp.Or(o.name, "operator")
+		g.fail("operator number %d of the graph (%s) keeps state and needs a uid", len(g.plan.Nodes)+1, n.Name)
 	}
 	if n.UID == "" {
 		g.seqnos[n.Name]++
@@ -58,7 +60,7 @@ func (g *Graph) add(n *runtime.Node, opts []Option) int {
 		n.Name = o.name
 	}
 	if o.parallelism < 0 {
-		g.fail("operator %q: parallelism is %d, it must be at least 1", n.UID, o.parallelism)
+		g.fail("operator %q: its parallelism must be at least 1", n.UID)
 	}
 	g.plan.Nodes = append(g.plan.Nodes, n)
 	return len(g.plan.Nodes) - 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tidemark-io/tidemark/format"
@@ -213,23 +214,40 @@ func (r *restored) sameSchema(uid, state, what string, was, is *format.Schema) b
 
 // declare notes that an operator has a state, and finds it in the restored
 // checkpoint.
-func (e *Env) declare(spec StateSpec) bool {
-	e.bound = append(e.bound, spec)
-	if e.attempt.restored == nil {
-		return false
+func (e *Env) declare(spec StateSpec) (found bool, err error) {
+	if strings.HasPrefix(spec.Name, reservedPrefix) {
+		return false, fmt.Errorf("state %q: names that begin with %q are the engine's", spec.Name, reservedPrefix)
 	}
-	_, ok := e.attempt.restored.find(e.UID, spec)
-	return ok
+	if slices.ContainsFunc(e.bound, func(s StateSpec) bool { return s.Name == spec.Name }) {
+		return false, fmt.Errorf("state %q: the operator has two states of this name", spec.Name)
+	}
+	e.bound = append(e.bound, spec)
+	r := e.attempt.restored
+	if r == nil {
+		return false, nil
+	}
+	_, found = r.find(e.UID, spec)
+	return found && r.sameKey(e), nil // check reports another key for the operator
+}
+
+// reservedPrefix begins the names of the states that hold event time.
+const reservedPrefix = "watermark."
+
+// sameKey reports whether an operator's key is what it was.
+func (r *restored) sameKey(e *Env) bool {
+	old, ok := r.ops[e.UID]
+	was := r.schema(old.KeySchema)
+	return !ok || was == nil || e.node.KeySchema == nil || was.Equal(e.node.KeySchema)
 }
 
 // RestoreList returns the items of a split list that this subtask gets, and
 // whether the operator was in the restored checkpoint at all. Without
 // restored state it returns nothing.
 func (e *Env) RestoreList(spec StateSpec) (items [][]byte, restored bool, err error) {
-	found := e.declare(spec)
+	found, err := e.declare(spec)
 	r := e.attempt.restored
-	if r == nil {
-		return nil, false, nil
+	if r == nil || err != nil {
+		return nil, false, err
 	}
 	_, known := r.ops[e.UID]
 	if !found {
@@ -250,8 +268,8 @@ func (e *Env) RestoreList(spec StateSpec) (items [][]byte, restored bool, err er
 
 // RestoreUnion returns all items of a union list.
 func (e *Env) RestoreUnion(spec StateSpec) ([][]byte, error) {
-	if !e.declare(spec) {
-		return nil, nil
+	if found, err := e.declare(spec); err != nil || !found {
+		return nil, err
 	}
 	r := e.attempt.restored
 	counts, err := r.ck.ItemCounts(e.Context(), e.UID, spec.Name)
@@ -321,7 +339,10 @@ func (e *Env) RestoredSplitTimes() (map[string]SplitTime, error) {
 // this subtask owns, in the order of (hash, key, namespace) as a rule. expected
 // is about how many there are. Slices are valid during the call.
 func (e *Env) RestoreKeyed(spec StateSpec, begin func(expected int), load func(sum uint64, b *reader.Batch) error) error {
-	found := e.declare(spec)
+	found, err := e.declare(spec)
+	if err != nil {
+		return err
+	}
 	if !found {
 		begin(0)
 		return nil
