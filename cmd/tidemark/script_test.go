@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
+	"math/bits"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +36,7 @@ func TestMain(m *testing.M) {
 //	checkpoint ROOT ID [savepoint] [lost]   writes a sample checkpoint
 //	exits CODE command…                               runs a command and compares the exit code
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
+//	newer FILE                                        makes a file claim a version of the format to come
 //	cut FILE BYTES                                    cuts a file
 //	await GLOB                                        waits until such a file is there
 //	schema NAME FILE                                  checks a document against docs/schema
@@ -56,7 +59,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns,
+			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns,
 		},
 	})
 }
@@ -109,6 +112,19 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 		at += len(text)
 	}
 	text[at] ^= 4
+	ts.Check(os.WriteFile(name, text, 0o600))
+}
+
+// newer changes the version in a file's header, whose checksum stays right: what
+// a program of the future would have written.
+func newer(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	binary.LittleEndian.PutUint16(text[8:], format.Version+1)
+	header := text[:binary.LittleEndian.Uint16(text[14:])]
+	end := len(header) - 4
+	binary.LittleEndian.PutUint32(header[end:], bits.RotateLeft32(format.Checksum(header[:end]), 15)) // SPEC.md
 	ts.Check(os.WriteFile(name, text, 0o600))
 }
 

@@ -188,3 +188,19 @@ tidemark: 10s  10 records/s  chk-4: 2.0 KiB in 2ms  backpressure 10%
 		t.Errorf("-want +got\n%s", d)
 	}
 }
+
+// TestLiveLine: on a terminal there is one line, which messages push away.
+func TestLiveLine(t *testing.T) {
+	var stderr bytes.Buffer
+	w := newWatcher(&app{stderr: &stderr})
+	w.live = true
+	w.show(engine.Stats{Tasks: []engine.TaskStats{{UID: "a", FramesOut: 100}}}, time.Second, time.Second)
+	w.Observe(engine.CheckpointFailed{Path: "chk-5", Reason: errors.New("disk full")})
+	w.show(engine.Stats{Tasks: []engine.TaskStats{{UID: "a", FramesOut: 300}}}, 2*time.Second, time.Second)
+	const clear = "\r\x1b[K"
+	want := clear + "1s  100 records/s  no checkpoint yet  backpressure 0%" + clear + "tidemark: chk-5 failed: disk full\n" +
+		clear + "2s  200 records/s  no checkpoint yet  backpressure 0%"
+	if d := cmp.Diff(want, stderr.String()); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
