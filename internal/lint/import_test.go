@@ -26,11 +26,12 @@ var house = map[string][]string{
 	// The configuration is pure: the engine's settings are made of it elsewhere.
 	"engine/config": {},
 	// Programs and helpers of the repository itself.
-	"internal/demo":    {"cmd/tidemark", "engine", "reader", "store", "checkpoint", "format", "internal"},
-	"internal/bench":   {"engine", "reader", "writer", "store", "checkpoint", "format", "keygroup", "internal"},
-	"internal/lint":    {},
-	"internal/testrun": {},
-	"internal/testkit": {},
+	"internal/demo":     {"cmd/tidemark", "engine", "reader", "store", "checkpoint", "format", "internal"},
+	"internal/bench":    {"engine", "reader", "writer", "store", "checkpoint", "format", "keygroup", "internal"},
+	"internal/killtest": {"engine", "reader", "writer", "store", "checkpoint", "format", "keygroup", "internal"},
+	"internal/lint":     {},
+	"internal/testrun":  {},
+	"internal/testkit":  {},
 }
 
 // outside says which modules a package may link, itself and through others. A
