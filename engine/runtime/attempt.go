@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
@@ -25,7 +26,9 @@ type attempt struct {
 
 	tasks []*Task
 	pool  *exchange.Pool
-	coord *coordinator
+	// captures bounds what checkpoints keep of the channels' buffers (R14).
+	captures *exchange.SnapshotPool
+	coord    *coordinator
 
 	running sync.WaitGroup
 	start   chan struct{} // closed when all tasks are open, or one failed to
@@ -45,6 +48,7 @@ func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (_ *attempt, 
 		}
 	}()
 	a.pool = exchange.NewPool(a.cfg.Exchange.BufferSize)
+	a.captures = exchange.NewSnapshotPool(captureMemory, a.cfg.Exchange.SpillDir)
 	a.coord = newCoordinator(a)
 	first := make([]int, len(p.chains)) // number of each chain's first task
 	for i, c := range p.chains {
@@ -123,6 +127,7 @@ func (a *attempt) connect(edge int, first []int) error {
 		t := a.tasks[first[to]+i]
 		if t.input == nil {
 			t.input = &input{task: t}
+			t.alternating = a.cfg.Checkpoints.Unaligned
 		}
 		gates[i] = exchange.NewGate(len(senders[i]), t.mail.wake)
 		t.input.add(edge, gates[i], senders[i], e.Receive(t.ops[0].op), a.cfg.Exchange.MaxFrame)
@@ -133,13 +138,16 @@ func (a *attempt) connect(edge int, first []int) error {
 		for _, r := range receivers[i] {
 			targets = append(targets, exchange.Target{Gate: gates[r], Channel: i - senders[r][0]})
 		}
-		part, err := exchange.NewPartition(a.pool, a.cfg.Exchange, targets, exchange.Hooks{Wake: t.mail.wake})
+		slot := t.slotOf(e.From)
+		out := &outEdge{edge: edge, op: slot.env.index, unaligned: a.plan.unaligned[edge]}
+		part, err := exchange.NewPartition(a.pool, a.cfg.Exchange, targets, exchange.Hooks{Wake: t.mail.wake, Passed: out.passed})
 		if err != nil {
 			return fmt.Errorf("edge %s: %w", a.plan.edgeID(edge), err)
 		}
-		slot := t.slotOf(e.From)
+		out.part = part
 		slot.parts = append(slot.parts, part)
 		t.partsOut = append(t.partsOut, part)
+		t.outs = append(t.outs, out)
 		e.Send(slot.op, a.route(edge, slot.env, part, i))
 	}
 	return nil
@@ -185,6 +193,9 @@ func (a *attempt) execute() error {
 	a.coord.close()
 	for _, t := range a.tasks {
 		t.release()
+	}
+	if err := a.captures.Close(); err != nil {
+		a.cfg.Logger.Warn("spill file of checkpoints not removed", "error", err)
 	}
 	if n := a.pool.Outstanding(); n != 0 {
 		a.cfg.Logger.Error("buffers were not given back", "buffers", n)
@@ -272,6 +283,21 @@ func (a *attempt) pending(id uint64) *pending {
 	}
 	return nil
 }
+
+// elapsed is the time since the trigger of a checkpoint, 0 if it is over.
+func (a *attempt) elapsed(id uint64) time.Duration {
+	if p := a.coord.current.Load(); p != nil && p.id == id {
+		return a.cfg.Clock.Now().Sub(p.triggered)
+	}
+	return 0
+}
+
+// generation names the in-flight data that this attempt makes, in its
+// checkpoints: it is larger than that of all that was recovered (R6).
+func (a *attempt) generation() uint64 { return a.restoredID() }
+
+// captureMemory bounds the buffers that checkpoints hold while they are written.
+const captureMemory = 256 << 20
 
 // acknowledge passes a task's part on to the coordinator.
 func (a *attempt) acknowledge(p *pending, k ack) {

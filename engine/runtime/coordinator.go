@@ -152,7 +152,7 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	id := a.job.takeID()
 	p := &pending{
 		id: id, kind: kind, path: pathOf(kind, id), final: final, finished: final && c.ended == len(a.tasks), requests: requests,
-		triggered: a.cfg.Clock.Now(), rows: map[stateKey]int{}, missing: map[int]bool{},
+		triggered: a.cfg.Clock.Now(), rows: map[stateKey]int{}, missing: map[int]bool{}, records: map[int]uint64{},
 	}
 	w, err := writer.New(writer.Options{
 		Store: a.cfg.Checkpoints.Store, Dir: p.path, ID: id, Objects: a.cfg.Checkpoints.Objects,
@@ -173,8 +173,13 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	c.current.Store(p)
 	a.observe(CheckpointTriggered{ID: id, Path: p.path, At: p.triggered})
 	b := barrier.Barrier{ID: id, Timestamp: p.triggered.UnixMilli(), Final: final}
-	if kind == format.Savepoint {
+	switch {
+	case kind == format.Savepoint:
 		b.Kind = barrier.Savepoint
+	case a.cfg.Checkpoints.Unaligned && a.cfg.Checkpoints.AlignedTimeout > 0:
+		b.Timeout = a.cfg.Checkpoints.AlignedTimeout
+	case a.cfg.Checkpoints.Unaligned:
+		b.Alignment = barrier.Unaligned
 	}
 	for _, t := range a.tasks {
 		if t.input == nil {

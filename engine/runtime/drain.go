@@ -128,6 +128,9 @@ func (t *Task) finish() error {
 // channel.
 func (t *Task) Control(channel int, f exchange.Frame) {
 	v := t.input.valve
+	if t.input.replay != nil {
+		v = t.input.replay.valve
+	}
 	switch f.Kind() {
 	case exchange.TagWatermark:
 		if v.watermark(channel, f.Timestamp) {

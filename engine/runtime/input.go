@@ -17,6 +17,8 @@ type input struct {
 	handler  barrier.State
 	actions  []barrier.Action
 
+	replay *replay // recovered in-flight data, nil when it is processed
+
 	turn  int        // gate that is asked next
 	open  *gateInput // gate of the buffer being read, nil if none
 	ended int        // channels that sent the end of data
@@ -28,6 +30,7 @@ type gateInput struct {
 	gate     *exchange.Gate
 	senders  []int // subtask that sends on each channel
 	receiver Receiver
+	capture  *exchange.Capture // nil if barriers do not overtake its data
 	cursors  []*exchange.Cursor
 	first    int // number of the gate's first channel in the task
 	channel  int // channel of the buffer being read
@@ -45,11 +48,25 @@ func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxF
 	in.gates = append(in.gates, gi)
 	in.valve = newValve(in.channels)
 	in.handler = barrier.New(in.channels)
+	a := in.task.attempt
+	if !a.cfg.Checkpoints.Unaligned {
+		return
+	}
+	if a.plan.unaligned[edge] {
+		gi.capture = exchange.NewCapture(g, a.captures)
+	}
+	unaligned := make([]bool, in.channels)
+	for _, g := range in.gates {
+		for c := range g.cursors {
+			unaligned[g.first+c] = g.capture != nil
+		}
+	}
+	in.handler = barrier.NewAlternating(unaligned)
 }
 
 // ready reports whether step has something to do.
 func (in *input) ready() bool {
-	if in.open != nil {
+	if in.open != nil || in.replay != nil {
 		return true
 	}
 	for _, g := range in.gates {
@@ -63,6 +80,13 @@ func (in *input) ready() bool {
 // step processes what is left of the current buffer, or takes the next buffer
 // or event. It reports whether there was anything.
 func (in *input) step() (bool, error) {
+	if in.replay != nil {
+		progress, err := in.replay.step(in.task)
+		if progress || err != nil {
+			return true, err
+		}
+		in.replay = nil
+	}
 	if in.open != nil {
 		return true, in.read(in.open)
 	}
@@ -77,6 +101,9 @@ func (in *input) step() (bool, error) {
 			return true, in.event(g, el.Channel, el.Event)
 		}
 		g.channel, g.buffer = el.Channel, el.Buffer
+		if g.capture != nil && g.capture.Active() {
+			g.capture.Note(el.Channel, el.Buffer)
+		}
 		g.cursors[el.Channel].Feed(el.Buffer.Bytes())
 		in.open = g
 		return true, in.read(g)
@@ -103,7 +130,7 @@ func (in *input) event(g *gateInput, channel int, e *exchange.Event) error {
 	flat := g.first + channel
 	switch e.Kind {
 	case exchange.BarrierEvent:
-		return in.handle(barrier.Arrived(flat, e.Barrier))
+		return in.handle(barrier.Arrived(flat, e.Barrier).After(in.task.attempt.elapsed(e.ID)))
 	case exchange.CancelBarrier:
 		return in.handle(barrier.Cancelled(flat, e.ID))
 	case exchange.EndOfPartition:
@@ -126,19 +153,43 @@ func (in *input) handle(e barrier.Event) error {
 	return in.task.act(in.actions)
 }
 
-// resume lets a channel go on that stood still behind a barrier.
-func (in *input) resume(flat int) {
-	for i := len(in.gates) - 1; i >= 0; i-- {
-		if g := in.gates[i]; flat >= g.first {
-			g.gate.Resume(flat - g.first)
-			return
+// urgent reports whether a barrier waits that overtook the data.
+func (in *input) urgent() bool {
+	for _, g := range in.gates {
+		if g.capture != nil && g.gate.Urgent() {
+			return true
 		}
 	}
+	return false
+}
+
+// serveUrgent deals with the barriers that overtook the data. That is possible
+// between any two records, also while the outputs are full, timers fire or
+// recovered data is replayed.
+func (in *input) serveUrgent() error {
+	for _, g := range in.gates {
+		if g.capture == nil {
+			continue
+		}
+		for g.gate.Urgent() {
+			el, ok := g.gate.PollPriority()
+			if !ok {
+				break
+			}
+			if err := in.event(g, el.Channel, el.Event); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // release gives back what is still queued.
 func (in *input) release() {
 	for _, g := range in.gates {
+		if g.capture != nil {
+			g.capture.Drop()
+		}
 		if g.buffer != nil {
 			g.gate.Recycle(g.buffer)
 			g.buffer = nil

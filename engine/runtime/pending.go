@@ -37,7 +37,8 @@ type pending struct {
 	over    bool // no task may begin to write any more
 	rows    map[stateKey]int
 	states  []stateRow
-	missing map[int]bool // tasks that have not acknowledged
+	missing map[int]bool   // tasks that have not acknowledged
+	records map[int]uint64 // in flight, by edge
 	acks    []ack
 }
 
@@ -63,6 +64,7 @@ type ack struct {
 	alignment  time.Duration
 	startDelay time.Duration
 	sync       time.Duration
+	unaligned  bool // barriers overtook the data on the inputs that allow it
 }
 
 // begin lets somebody use the writer, until they call writing.Done. It returns
@@ -109,6 +111,13 @@ func (p *pending) row(n *Node, edge int, spec StateSpec) int {
 	return row
 }
 
+// inFlight counts records in flight on an edge.
+func (p *pending) inFlight(edge int, records uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.records[edge] += records
+}
+
 // acknowledge takes a task's part and reports whether it was the last missing.
 func (p *pending) acknowledge(a ack) bool {
 	p.mu.Lock()
@@ -139,15 +148,34 @@ func (p *pending) manifest(a *attempt) *format.Manifest {
 	schemas := schemaTable{m: m}
 	p.operators(a, m, &schemas)
 	for i, e := range a.plan.graph.Edges {
-		alignment := format.Aligned
-		if a.plan.chained[i] {
-			alignment = format.Chained
-		}
 		m.Edges = append(m.Edges, format.Edge{ID: a.plan.edgeID(i), From: e.From, To: e.To,
-			Partitioner: a.plan.partitioner[i], Alignment: alignment})
+			Partitioner: a.plan.partitioner[i], Alignment: p.alignment(a, i), InFlightRecords: p.records[i]})
 	}
 	p.stateTables(a, m, &schemas)
 	return m
+}
+
+// alignment is how the barriers really crossed an edge.
+func (p *pending) alignment(a *attempt, edge int) format.Alignment {
+	if a.plan.chained[edge] {
+		return format.Chained
+	}
+	var aligned, overtaken bool
+	to := a.plan.chainOf[a.plan.graph.Edges[edge].To]
+	for _, k := range p.acks {
+		if a.tasks[k.task].chain == to {
+			unaligned := k.unaligned && a.plan.unaligned[edge]
+			aligned, overtaken = aligned || !unaligned, overtaken || unaligned
+		}
+	}
+	switch {
+	case aligned && overtaken:
+		return format.Mixed
+	case overtaken:
+		return format.Unaligned
+	default:
+		return format.Aligned
+	}
 }
 
 // operators fills in the operators and the bounds of event time.

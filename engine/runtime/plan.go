@@ -17,6 +17,7 @@ type plan struct {
 	keyGroups   []int // by node; 0 if not keyed
 	partitioner []format.Partitioner
 	chained     []bool // by edge
+	unaligned   []bool // by edge: barriers may overtake its data
 	chains      []chain
 	chainOf     []int // by node
 }
@@ -38,6 +39,7 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		keyGroups:   make([]int, len(g.Nodes)),
 		partitioner: make([]format.Partitioner, len(g.Edges)),
 		chained:     make([]bool, len(g.Edges)),
+		unaligned:   make([]bool, len(g.Edges)),
 		chainOf:     make([]int, len(g.Nodes)),
 	}
 	var errs []error
@@ -59,6 +61,9 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 	}
 	p.chainEdges(!cfg.DisableChaining)
 	p.buildChains()
+	for i := range p.unaligned {
+		p.unaligned[i] = cfg.Checkpoints.Unaligned && !p.chained[i] && overtakes(p.partitioner[i])
+	}
 	return p, errors.Join(errs...)
 }
 
@@ -90,6 +95,20 @@ func (p *plan) chainEdges(chaining bool) {
 			p.partitioner[i] = format.Rebalance
 		}
 		p.chained[i] = chaining && p.partitioner[i] == format.Forward && inputs[e.To] == 1 && e.Chain != nil
+	}
+}
+
+// overtakes reports whether barriers may overtake data on a connection. Where
+// the receiver of a record follows from nothing in it (pointwise) or where all
+// receivers must see the same (broadcast), the data could not be redistributed
+// after a restore, so barriers are aligned there (as in Flink). A custom
+// partitioner is aligned, too (R16).
+func overtakes(p format.Partitioner) bool {
+	switch p {
+	case format.Keyed, format.Rebalance, format.Shuffle, format.Global:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -125,6 +125,9 @@ func (r *restored) check(a *attempt) error {
 	}
 	if !a.cfg.Restore.AllowNonRestoredState {
 		r.checkLeftOver(declared)
+		if err := r.checkInFlight(a.plan); err != nil {
+			return err
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,11 +177,32 @@ func (r *restored) checkLeftOver(declared map[string]map[string]bool) {
 	}
 }
 
+// checkInFlight finds in-flight data of connections that the job does not have.
+func (r *restored) checkInFlight(p *plan) error {
+	edges, err := r.ck.Edges()
+	if err != nil {
+		return err
+	}
+	connected := map[string]bool{}
+	for i := range p.graph.Edges {
+		connected[p.edgeID(i)] = !p.chained[i]
+	}
+	for _, e := range edges {
+		if e.InFlightBytes > 0 && !connected[e.ID] {
+			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
+				What:   fmt.Sprintf("%d records are in flight on the connection %s, which the job does not have, or chains", e.InFlightRecords, e.ID),
+				Remedy: "restore a job with this connection, or --allow-non-restored-state, which drops these records"})
+		}
+	}
+	return nil
+}
+
 // holdsUserState reports whether a state has entries that would be lost. What
 // the engine keeps of event time is not meant.
 func holdsUserState(s format.State) bool {
 	switch s.Kind {
-	case format.KindFloor, format.KindSubtaskWatermark, format.KindChannelWatermark, format.KindSplitWatermark:
+	case format.KindFloor, format.KindSubtaskWatermark, format.KindChannelWatermark, format.KindSplitWatermark,
+		format.KindInputChannel, format.KindOutputChannel: // see checkInFlight
 		return false
 	default:
 		return s.Entries > 0

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine/barrier"
-	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/writer"
@@ -56,6 +55,9 @@ type part struct {
 	edge    int // index in the graph, or format.None
 	write   func(context.Context, *writer.Slice) error
 	release func() // called in any case; may be nil
+	// rows, in place of write, waits for in-flight data and returns its rows;
+	// without rows there is no slice.
+	rows func(context.Context) ([]format.Buffer, error)
 }
 
 // ID is the id of the checkpoint.
@@ -124,7 +126,12 @@ func (s *snapshots) wait() { s.writing.Wait() }
 // snapshot is the one moment at which a task's state belongs to a checkpoint:
 // the barrier goes to all outputs, and the operators hand over their state.
 func (t *Task) snapshot(b barrier.Barrier) error {
-	if err := t.emit(exchange.NewBarrier(b)); err != nil {
+	fl, err := t.emitBarrier(b)
+	if t.flight != nil {
+		t.flight.release() // of an older checkpoint; once it is written this does nothing
+	}
+	t.flight = fl
+	if err != nil {
 		return err
 	}
 	if t.snapshots.cancel != nil { // of an aborted one that may still be writing
@@ -133,6 +140,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	}
 	p := t.attempt.pending(b.ID)
 	if p == nil {
+		fl.release()
 		return nil // given up meanwhile; those downstream find that out too
 	}
 	var ack ack
@@ -141,6 +149,12 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	if err != nil {
 		return err
 	}
+	overtaken := b.Alignment == barrier.Unaligned && t.input != nil
+	if overtaken {
+		t.inputParts(fl)
+		ack.unaligned = true
+	}
+	s.parts = append(s.parts, fl.parts...)
 	ctx, cancel := context.WithCancel(p.ctx)
 	t.snapshots.cancel = cancel
 	ack.task, ack.alignment, ack.startDelay = t.number, t.snapshots.alignment, t.snapshots.startDelay
@@ -154,6 +168,9 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer p.writing.Done()
 		defer cancel()
 		ack.slices, ack.err = s.write(ctx, p)
+		if overtaken && ack.err == nil {
+			ack.alignment = fl.alignment
+		}
 		t.attempt.acknowledge(p, ack)
 		var panicked *TaskError
 		if errors.As(ack.err, &panicked) {
@@ -231,8 +248,13 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 		rows := make([]format.ChannelWatermark, len(g.cursors))
 		for c := range rows {
 			ct := t.input.valve.channels[g.first+c]
-			rows[c] = format.ChannelWatermark{Sender: uint32(g.senders[c]), Receiver: t.subtask, Watermark: ct.watermark, Status: status(ct.idle)}
+			rows[c] = format.ChannelWatermark{Sender: uint32(g.senders[c]), Receiver: t.subtask, Generation: t.attempt.generation(),
+				Watermark: ct.watermark, Status: status(ct.idle)}
 		}
+		rows = append(rows, t.input.replay.times(g, t.subtask)...)
+		slices.SortFunc(rows, func(a, b format.ChannelWatermark) int {
+			return cmp.Or(cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Generation, b.Generation))
+		})
 		s.Add(StateSpec{Name: channelState, Kind: format.KindChannelWatermark}, func(_ context.Context, sl *writer.Slice) error {
 			for _, r := range rows {
 				if err := sl.ChannelWatermark(r); err != nil {
@@ -248,46 +270,67 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 // write writes all parts, one after the other.
 func (s *Snapshot) write(ctx context.Context, p *pending) ([]format.Slice, error) {
 	defer s.release()
-	slices := make([]format.Slice, 0, len(s.parts))
+	written := make([]format.Slice, 0, len(s.parts))
 	for i := range s.parts {
-		sl, err := s.parts[i].run(ctx, p, s.task.subtask)
+		sl, there, err := s.parts[i].run(ctx, p, s.task.subtask)
 		if err != nil {
 			return nil, fmt.Errorf("operator %q, subtask %d, state %q: %w", s.parts[i].env.UID, s.task.subtask, s.parts[i].spec.Name, err)
 		}
-		slices = append(slices, sl)
+		if there {
+			written = append(written, sl)
+		}
 	}
-	return slices, nil
+	return written, nil
 }
 
-// run writes one part as a slice. What an operator hands over may run its code,
-// whose panic ends the task and not the process.
-func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.Slice, err error) {
+// run writes one part as a slice; there is none for channels that held nothing.
+// What an operator hands over may run its code, whose panic ends the task and
+// not the process.
+func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.Slice, there bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &TaskError{UID: pt.env.UID, Subtask: subtask, Err: fmt.Errorf("panic: %v", v), Stack: debug.Stack()}
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return format.Slice{}, context.Cause(ctx)
+		return slice, false, context.Cause(ctx)
 	}
+	write := pt.write
+	if pt.rows != nil {
+		rows, err := pt.rows(ctx)
+		if err != nil || len(rows) == 0 {
+			return slice, false, err
+		}
+		write = func(_ context.Context, sl *writer.Slice) error {
+			n, err := writeBuffers(sl, rows)
+			p.inFlight(pt.edge, n)
+			return err
+		}
+	}
+	sl, err := p.writer.Slice(ctx, pt.slice(p, subtask))
+	if err != nil {
+		return slice, false, err
+	}
+	if err := write(ctx, sl); err != nil {
+		sl.Abandon()
+		return slice, false, err
+	}
+	slice, err = sl.Close()
+	return slice, true, err
+}
+
+// slice describes the slice that the part becomes.
+func (pt *part) slice(p *pending, subtask int) writer.SliceSpec {
 	interval := keygroup.All()
 	if pt.spec.Kind == format.KindKeyed || pt.spec.Kind == format.KindTimer || pt.spec.Kind == format.KindFloor {
 		interval = pt.env.Interval
 	}
-	sl, err := p.writer.Slice(ctx, writer.SliceSpec{
+	return writer.SliceSpec{
 		State: p.row(pt.env.node, pt.edge, pt.spec), Operator: pt.env.UID, Name: pt.spec.Name,
 		Parallelism: uint32(pt.env.Parallelism), KeyGroups: uint32(pt.env.KeyGroups), Edge: pt.edgeID(),
 		Key: pt.env.node.KeySchema, Namespace: pt.spec.Namespace, Value: pt.spec.Value,
 		Kind: pt.spec.Kind, Subtask: uint32(subtask), Interval: interval,
-	})
-	if err != nil {
-		return format.Slice{}, err
 	}
-	if err := pt.write(ctx, sl); err != nil {
-		sl.Abandon()
-		return format.Slice{}, err
-	}
-	return sl.Close()
 }
 
 // edgeID names the edge that the part belongs to, "" if none.

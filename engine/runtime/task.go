@@ -21,8 +21,12 @@ type Task struct {
 
 	ops      []opSlot
 	partsOut []*exchange.Partition
-	input    *input // nil for a source
-	mail     *mailbox
+	outs     []*outEdge // the same partitions, with their edges
+	flight   *flight    // of the newest checkpoint
+	input    *input     // nil for a source
+	// alternating says that barriers may overtake the input.
+	alternating bool
+	mail        *mailbox
 
 	current int  // operator whose code runs
 	halted  bool // a watermark or an error waits to be dealt with
@@ -60,7 +64,7 @@ func (t *Task) Attention() bool {
 	if t.halted || t.mail.pending.Load() {
 		return true
 	}
-	return !t.available()
+	return !t.available() || t.urgent()
 }
 
 // available reports whether every output can take a record. It asks all of
@@ -72,6 +76,9 @@ func (t *Task) available() bool {
 	}
 	return all
 }
+
+// urgent reports whether a barrier waits that overtook the data.
+func (t *Task) urgent() bool { return t.alternating && t.input.urgent() }
 
 // fail records the first failure of the task.
 func (t *Task) fail(op int, err error) {
@@ -125,7 +132,12 @@ func (t *Task) open() error {
 			return fmt.Errorf("opening: %w", err)
 		}
 	}
-	return nil
+	if t.input == nil {
+		return nil
+	}
+	var err error
+	t.input.replay, err = t.loadReplay()
+	return err
 }
 
 // start lets the operators act that waited for all to be open.
@@ -162,6 +174,9 @@ func (t *Task) release() {
 	if t.input != nil {
 		t.input.release()
 	}
+	if t.flight != nil {
+		t.flight.release()
+	}
 }
 
 // work is the task's loop. Each turn does one thing; mails come first, then
@@ -174,10 +189,15 @@ func (t *Task) work() error {
 		if t.failure != nil {
 			return t.failure
 		}
+		if t.urgent() {
+			if err := t.input.serveUrgent(); err != nil {
+				return err
+			}
+		}
 		switch {
 		case t.done:
 		case !t.available():
-			t.park(backpressured, t.available)
+			t.park(backpressured, func() bool { return t.available() || t.urgent() })
 		case len(t.drains) > 0:
 			if err := t.drain(); err != nil {
 				return err
@@ -339,7 +359,8 @@ func (t *Task) act(actions []barrier.Action) error {
 				return err
 			}
 		case barrier.Resume:
-			t.input.resume(a.Channel)
+			g, c := t.input.gateOf(a.Channel)
+			g.gate.Resume(c)
 		case barrier.Abort:
 			if a.Reason != barrier.ReasonCoordinator {
 				t.attempt.decline(a.ID, fmt.Errorf("%s: %v", t.name, a.Reason))
@@ -348,6 +369,8 @@ func (t *Task) act(actions []barrier.Action) error {
 			if err := t.emit(exchange.NewCancel(a.ID)); err != nil {
 				return err
 			}
+		default:
+			t.input.act(a)
 		}
 	}
 	return nil

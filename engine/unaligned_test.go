@@ -1,0 +1,144 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/reader"
+	"github.com/tidemark-io/tidemark/store"
+	"github.com/tidemark-io/tidemark/store/mem"
+)
+
+// spin costs about as much as an expensive function, so that what comes before
+// it is backpressured.
+func spin(rounds int) func(numbered) numbered {
+	return func(r numbered) numbered {
+		x := uint64(r.Seq) | 1
+		for range rounds {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+		}
+		if x == 0 {
+			panic("xorshift reached 0")
+		}
+		return r
+	}
+}
+
+// backpressured is source → count per key → slow map → sink, with in-flight data
+// on a keyed and on a rebalanced connection. Records of one split and key keep
+// their order up to the count.
+func backpressured(src engine.Source[numbered], sink engine.Sink[counted], rounds int) *engine.Graph {
+	g := engine.NewGraph("backpressured")
+	s := engine.From(g, "numbers", src, engine.BoundedDisorder(seqTime, 0))
+	byKey := engine.KeyBy(s, func(r numbered) int64 { return r.Key })
+	counts := engine.Apply(byKey, "count", newCounter).Rebalance()
+	engine.Map(counts, func(c counted) counted {
+		spin(rounds)(numbered{Seq: c.Seq})
+		return c
+	}).To("out", sink)
+	return g
+}
+
+// smallBuffers make a little data fill the channels.
+func smallBuffers() exchange.Config {
+	c := exchange.DefaultConfig()
+	c.BufferSize = 512
+	return c
+}
+
+// errEnough ends a job that has taken enough checkpoints.
+var errEnough = errors.New("enough checkpoints")
+
+// untilCheckpoints runs a job and cancels it when n checkpoints are complete. It
+// reports whether the job ended by itself before.
+func untilCheckpoints(t *testing.T, g *engine.Graph, cfg engine.Config, n int) bool {
+	t.Helper()
+	enough := make(chan struct{}, 1)
+	done := 0
+	cfg.Observer = engine.ObserverFunc(func(e engine.Event) {
+		if _, ok := e.(engine.CheckpointCompleted); ok {
+			if done++; done == n {
+				enough <- struct{}{}
+			}
+		}
+	})
+	job, err := engine.Start(t.Context(), g, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-enough:
+		job.Cancel(errEnough)
+	case <-job.Done():
+	}
+	err = job.Wait()
+	if err != nil && !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// newestInFlight is what the newest checkpoint of a root has in flight.
+func newestInFlight(t *testing.T, st store.Store) format.Summary {
+	t.Helper()
+	dirs, err := reader.Dirs(t.Context(), st, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(dirs) - 1; i >= 0; i-- {
+		if !dirs[i].Manifest {
+			continue
+		}
+		ck, err := reader.Open(t.Context(), st, dirs[i].Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ck.Close()
+		return ck.Summary()
+	}
+	return format.Summary{}
+}
+
+// TestUnalignedIsExact runs jobs under backpressure, cancels them right after a
+// checkpoint, several times, each time at another parallelism, and wants every
+// record once, in order by key, whatever was in flight.
+func TestUnalignedIsExact(t *testing.T) {
+	modes := map[string]func(*engine.CheckpointConfig){
+		"unaligned": func(c *engine.CheckpointConfig) { c.Unaligned = true },
+		"timed out": func(c *engine.CheckpointConfig) { c.Unaligned, c.AlignedTimeout = true, time.Millisecond },
+		"aligned":   func(*engine.CheckpointConfig) {},
+	}
+	for name, mode := range modes {
+		for _, chain := range [][]int{{1, 1, 1}, {2, 3, 1}, {3, 2, 4}, {1, 4, 2}} {
+			t.Run(fmt.Sprintf("%s %v", name, chain), func(t *testing.T) {
+				const splits, n = 4, 3000
+				st, out := mem.New(), newLedger[counted]()
+				var inFlight uint64
+				for i, p := range append(chain, chain[0]) {
+					cfg := engine.Config{Parallelism: p, Exchange: smallBuffers()}
+					cfg.Checkpoints.Store = st
+					cfg.Checkpoints.Interval = 2 * time.Millisecond
+					mode(&cfg.Checkpoints)
+					cfg.Restore.From = "latest"
+					limit := 3
+					if i == len(chain) {
+						limit = -1
+					}
+					if untilCheckpoints(t, backpressured(numbers(splits, n, all), out, 2000), cfg, limit) {
+						break
+					}
+					inFlight += newestInFlight(t, st).InFlightRecords
+				}
+				checkCounted(t, out.records(), splits, n)
+				t.Logf("RESULT TestUnalignedIsExact mode=%q chain=%v in-flight=%d", name, chain, inFlight)
+			})
+		}
+	}
+}
