@@ -14,6 +14,7 @@ func parseEvent(line string) (Event, error) {
 	}
 	ch := -1
 	var b Barrier
+	elapsed := time.Duration(-1)
 	for _, f := range fields[1:] {
 		name, value, _ := strings.Cut(f, "=")
 		var err error
@@ -22,6 +23,8 @@ func parseEvent(line string) (Event, error) {
 			_, err = fmt.Sscan(value, &ch)
 		case "id":
 			b, err = parseBarrier(value)
+		case "elapsed":
+			elapsed, err = time.ParseDuration(value)
 		default:
 			err = fmt.Errorf("unknown field %q", f)
 		}
@@ -29,19 +32,27 @@ func parseEvent(line string) (Event, error) {
 			return Event{}, fmt.Errorf("event %q: %w", line, err)
 		}
 	}
+	var e Event
 	switch fields[0] {
 	case "barrier":
-		return Arrived(ch, b), nil
+		e = Arrived(ch, b)
 	case "cancel":
-		return Cancelled(ch, b.ID), nil
+		e = Cancelled(ch, b.ID)
 	case "end":
-		return Ended(ch), nil
+		e = Ended(ch)
 	case "abort":
-		return Aborted(b.ID), nil
+		e = Aborted(b.ID)
 	case "trigger":
-		return Triggered(b), nil
+		e = Triggered(b)
+	case "timer":
+		e = TimerFired(b.ID)
+	default:
+		return e, fmt.Errorf("unknown event %q", line)
 	}
-	return Event{}, fmt.Errorf("unknown event %q", line)
+	if elapsed >= 0 {
+		e = e.After(elapsed)
+	}
+	return e, nil
 }
 
 func parseBarrier(text string) (b Barrier, err error) {
@@ -70,6 +81,24 @@ func parseBarrier(text string) (b Barrier, err error) {
 	return b, nil
 }
 
+// parseState makes the state that a script begins with: "3" is three channels
+// of the aligned handler, "UUA" three of the alternating one, the last being
+// aligned-only, "-" the alternating one of a source.
+func parseState(text string) (State, error) {
+	var n int
+	if _, err := fmt.Sscan(text, &n); err == nil {
+		return New(n), nil
+	}
+	var modes []bool
+	for _, c := range strings.Trim(text, "-") {
+		if c != 'A' && c != 'U' {
+			return State{}, fmt.Errorf("channels %q: want a number, or A and U", text)
+		}
+		modes = append(modes, c == 'U')
+	}
+	return NewAlternating(modes), nil
+}
+
 // play runs a script: a line "channels N", then events behind ">". It returns
 // the script with the answers in it, one action per line, then the state.
 // Comments and empty lines are kept, old answers are dropped.
@@ -83,11 +112,10 @@ func play(script string) (string, error) {
 		case line == "" || strings.HasPrefix(line, "#"):
 			fmt.Fprintln(&out, line)
 		case strings.HasPrefix(line, "channels "):
-			var n int
-			if _, err := fmt.Sscan(line[len("channels "):], &n); err != nil {
-				return "", fmt.Errorf("line %q: %w", line, err)
+			var err error
+			if s, err = parseState(line[len("channels "):]); err != nil {
+				return "", err
 			}
-			s = New(n)
 			fmt.Fprintln(&out, line)
 		case strings.HasPrefix(line, "> "):
 			e, err := parseEvent(line[2:])

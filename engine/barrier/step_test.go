@@ -143,12 +143,11 @@ func TestScenarios(t *testing.T) {
 			cancel ch=2 id=1
 			barrier ch=0 id=0 -> resume ch=0`},
 	} {
-		t.Run(c.name, func(t *testing.T) { runScenario(t, c.channels, c.script) })
+		t.Run(c.name, func(t *testing.T) { runScenario(t, New(c.channels), c.script) })
 	}
 }
 
-func runScenario(t *testing.T, channels int, script string) {
-	s := New(channels)
+func runScenario(t *testing.T, s State, script string) {
 	for line := range strings.Lines(script) {
 		text, want, _ := strings.Cut(strings.TrimSpace(line), "->")
 		if text == "" {
