@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/tidemark-io/tidemark/engine/runtime"
 	"github.com/tidemark-io/tidemark/format"
@@ -59,6 +60,9 @@ func (g *Graph) add(n *runtime.Node, opts []Option) int {
 	if o.name != "" {
 		n.Name = o.name
 	}
+	if o.windows {
+		g.fail("operator %q: AllowedLateness and LateTo are settings of windows", n.UID)
+	}
 	if o.parallelism < 0 {
 		g.fail("operator %q: its parallelism must be at least 1", n.UID)
 	}
@@ -76,6 +80,10 @@ type Option func(*options)
 type options struct {
 	parallelism int
 	name        string
+
+	windows  bool // settings of windows were given and the operator has none
+	lateness time.Duration
+	lateTag  any // a Tag, nil if none
 }
 
 func collect(opts []Option) options {

@@ -23,6 +23,7 @@ type keyed struct {
 	bytes  []byte // the current key, encoded
 	sum    uint64 // its hash
 	turn   uint64 // counts changes of the current key
+	noKey  bool   // there is no current key: a broadcast record is processed
 	tables []*table
 	timers *state.Timers
 	// namespace is the schema of the timers' namespaces, nil without.
@@ -63,6 +64,19 @@ func (k *keyed) setKeyOf(t state.Timer) {
 	k.turn++
 }
 
+// withoutKey says whether there is no current key.
+func (k *keyed) withoutKey(none bool) {
+	k.noKey = none
+	k.turn++ // so that states look
+}
+
+// needKey fails the job if there is no current key.
+func (k *keyed) needKey(what string) {
+	if k.noKey {
+		k.env.Fail(fmt.Errorf("%s: a broadcast record has no key", what))
+	}
+}
+
 // cachedState is the size of state, in bytes, that the processor's cache holds
 // well enough by itself.
 const cachedState = 1 << 20
@@ -96,6 +110,9 @@ func (k *keyed) addTable(spec runtime.StateSpec, namespaceWidth, valueWidth int)
 			return nil, fmt.Errorf("state %q is bound twice", spec.Name)
 		}
 	}
+	if spec.Name == timersName || spec.Name == clockName {
+		return nil, fmt.Errorf("a state cannot have the name %q: the engine's timers have it", spec.Name)
+	}
 	st, err := state.NewTable(state.Options{Groups: k.env.KeyGroups, Range: k.env.Range, KeyWidth: k.width,
 		NamespaceWidth: namespaceWidth, ValueWidth: valueWidth})
 	if err != nil {
@@ -109,9 +126,15 @@ func (k *keyed) addTable(spec runtime.StateSpec, namespaceWidth, valueWidth int)
 		func(sum uint64, b *reader.Batch) error { return l.Append(sum, b.Key, b.Namespace, b.Value) })
 }
 
+// Names of the states that hold timers of event time and of processing time.
+const (
+	timersName = "timers"
+	clockName  = "timers.processing"
+)
+
 // timerSpec is the state that holds an operator's timers.
 func (k *keyed) timerSpec() runtime.StateSpec {
-	return runtime.StateSpec{Name: "timers", Kind: format.KindTimer, Namespace: k.namespace}
+	return runtime.StateSpec{Name: timersName, Kind: format.KindTimer, Namespace: k.namespace}
 }
 
 // restore restores the timers and the floors of event time. Timers that a key
@@ -147,6 +170,7 @@ func (k *keyed) restore(timers bool) error {
 }
 
 func (k *keyed) register(namespace []byte, at int64) {
+	k.needKey("registering a timer")
 	if k.timers == nil {
 		k.env.Fail(errors.New("a timer was registered by a function without OnTimer"))
 		return

@@ -73,6 +73,8 @@ type Binder struct {
 	env   *runtime.Env
 	keyed *keyed // nil for an operator without keys
 	lists []snapshotList
+	// broadcast says that the operator has a broadcast input.
+	broadcast bool
 }
 
 // Context ends when the job does.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/runtime"
@@ -64,6 +65,9 @@ func (v *Value[V]) bind(b *Binder, name string, c Codec[V], namespace *format.Sc
 func (v *Value[V]) find() bool {
 	k := v.keyed
 	if v.turn != k.turn || v.epoch != v.table.Epoch() {
+		if k.noKey {
+			k.needKey("state " + strconv.Quote(v.table.spec.Name))
+		}
 		v.slot, v.found = v.table.Find(k.sum, k.bytes, v.ns)
 		v.turn, v.epoch = k.turn, v.table.Epoch()
 	}

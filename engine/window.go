@@ -16,11 +16,17 @@ import (
 // Window is an interval [Start, End) of event time, in ms.
 type Window struct{ Start, End int64 }
 
+// last is the last millisecond of the window.
+func (w Window) last() int64 { return w.End - 1 }
+
 // Aggregate turns the records of one key and window into one result.
 type Aggregate[K, In, Acc, Out any] struct {
 	// Add takes one record into the accumulator, which begins as the zero
 	// value of Acc. It must not keep or change what it was given earlier.
 	Add func(acc Acc, in In) Acc
+	// Merge makes one accumulator of those of two windows that have become
+	// one. Only [Session] needs it.
+	Merge func(a, b Acc) Acc
 	// Result makes the result when the window ends.
 	Result func(key K, w Window, acc Acc) Out
 }
@@ -28,18 +34,48 @@ type Aggregate[K, In, Acc, Out any] struct {
 // Tumbling cuts event time into windows of the given size, which begin at
 // multiples of it, and emits one result per key and window when the watermark
 // passes the window's end. The result's timestamp is the last of the window.
-// Records whose window has passed are dropped and counted as late.
+//
+// A record is late if its window has passed, by more than [AllowedLateness]. It
+// is dropped and counted, or goes to the side output of [LateTo].
 func Tumbling[K, In, Acc, Out any](k Keyed[K, In], uid string, size time.Duration, agg Aggregate[K, In, Acc, Out], opts ...Option) Stream[Out] {
-	n := &runtime.Node{UID: uid, Name: uid, Stateful: true, New: func() runtime.Operator {
-		return &windowOp[K, In, Acc, Out]{agg: agg, size: size.Milliseconds(), key: k.key, codec: k.codec}
-	}}
-	if size < time.Millisecond {
-		k.stream.g.fail("operator %q: a window of %v is shorter than a millisecond", uid, size)
+	return Sliding(k, uid, size, size, agg, opts...)
+}
+
+// Sliding is [Tumbling] with windows that begin at multiples of slide and
+// overlap if they are longer: a record is in each window that covers its time,
+// and in none if it falls between two. It is late if all its windows have
+// passed.
+func Sliding[K, In, Acc, Out any](k Keyed[K, In], uid string, size, slide time.Duration, agg Aggregate[K, In, Acc, Out], opts ...Option) Stream[Out] {
+	if size < time.Millisecond || slide < time.Millisecond {
+		k.stream.g.fail("operator %q: windows of %v each %v: both must be at least a millisecond", uid, size, slide)
 	}
-	if _, err := codec.Of[Acc](); err != nil {
-		k.stream.g.fail("operator %q: the accumulator cannot be stored: %w", uid, err)
+	if size/max(slide, 1) > maxOverlap {
+		k.stream.g.fail("operator %q: windows of %v each %v: a record is in more than %d windows", uid, size, slide, maxOverlap)
 	}
-	return newStream[Out](k.stream.g, attachKeyed(k, n, opts))
+	return windows[Out](k, uid, func(late lateness[In]) runtime.Operator {
+		return &windowOp[K, In, Acc, Out]{windowed: windowed[K, In, Out]{key: k.key, codec: k.codec, late: late}, agg: agg,
+			size: size.Milliseconds(), slide: slide.Milliseconds()}
+	}, codec.Of[Acc], opts)
+}
+
+// maxOverlap is how many windows a record may be in.
+const maxOverlap = 10_000
+
+// windows adds an operator of windows. accumulator is asked only whether
+// accumulators can be stored.
+func windows[Out, K, In, Acc any](k Keyed[K, In], uid string, make func(late lateness[In]) runtime.Operator, accumulator func() (Codec[Acc], error), opts []Option) Stream[Out] {
+	g := k.stream.g
+	if _, err := accumulator(); err != nil {
+		g.fail("operator %q: the accumulator cannot be stored: %w", uid, err)
+	}
+	late, err := latenessOf[In](collect(opts))
+	if err != nil {
+		g.fail("operator %q: %w", uid, err)
+	}
+	n := &runtime.Node{UID: uid, Name: uid, Stateful: true, New: func() runtime.Operator { return make(late) }}
+	node := attachKeyed(k, n, append(opts[:len(opts):len(opts)], forWindows))
+	g.emits(node)
+	return newStream[Out](g, node)
 }
 
 // windowSchema is the schema of the namespace of windowed state: the window's
@@ -48,20 +84,54 @@ var windowSchema = &format.Schema{Type: format.TypeStruct, Name: "window", Field
 	{Name: "start", Schema: &format.Schema{Type: format.TypeInt64}},
 }}
 
-// windowOp aggregates the records of one subtask. Its state is one accumulator
-// per key and window; a timer at the window's last millisecond emits it.
-type windowOp[K, In, Acc, Out any] struct {
+// windowed is what the operators of windows share: the keyed state, the decision
+// about late records and the output.
+type windowed[K, In, Out any] struct {
 	keyed
-	agg   Aggregate[K, In, Acc, Out]
-	size  int64
 	key   func(In) K
 	codec Codec[K]
-	acc   Value[Acc]
-	start [8]byte
+	late  lateness[In]
 	out   Output[Out]
 }
 
-func (w *windowOp[K, In, Acc, Out]) addConsumer(r receiver[Out]) { w.out.addConsumer(r) }
+func (w *windowed[K, In, Out]) addConsumer(r receiver[Out]) { w.out.addConsumer(r) }
+
+func (w *windowed[K, In, Out]) sideOutputs() *[]sideOutput { return &w.out.sides }
+
+// begin makes the key of a record the current one. It returns event time as the
+// key sees it, and false if the record has no time.
+func (w *windowed[K, In, Out]) begin(key K, timestamp int64) (watermark int64, ok bool) {
+	if timestamp == NoTimestamp {
+		w.env.Fail(errors.New("a record without timestamp reached a window: give the source BoundedDisorder watermarks"))
+		return 0, false
+	}
+	w.setKey(w.codec.Append(w.bytes[:0], key))
+	return w.env.WatermarkOf(keygroup.Hash(w.sum >> 32)), true
+}
+
+// tooLate deals with a late record.
+func (w *windowed[K, In, Out]) tooLate(in In, timestamp int64) {
+	if w.late.aside {
+		emitTo(&w.out, w.late.tag, in, timestamp)
+		return
+	}
+	w.env.Late()
+}
+
+func (w *windowed[K, In, Out]) Snapshot(s *runtime.Snapshot) error { return w.keyed.snapshot(s) }
+
+func (w *windowed[K, In, Out]) Close() error { return nil }
+
+// windowOp aggregates the records of one subtask in windows of fixed size. Its
+// state is one accumulator per key and window. A timer at the window's last
+// millisecond emits it, one behind the allowed lateness removes it.
+type windowOp[K, In, Acc, Out any] struct {
+	windowed[K, In, Out]
+	agg         Aggregate[K, In, Acc, Out]
+	size, slide int64
+	acc         Value[Acc]
+	start       [8]byte
+}
 
 func (w *windowOp[K, In, Acc, Out]) Open(env *runtime.Env) error {
 	w.out.env = env
@@ -79,22 +149,42 @@ func (w *windowOp[K, In, Acc, Out]) Open(env *runtime.Env) error {
 
 func (w *windowOp[K, In, Acc, Out]) push(in In, timestamp int64) {
 	w.env.Enter()
-	if timestamp == NoTimestamp {
-		w.env.Fail(errors.New("a record without timestamp reached a window: give the source BoundedDisorder watermarks"))
+	key := w.key(in)
+	watermark, ok := w.begin(key, timestamp)
+	if !ok {
 		return
 	}
-	w.setKey(w.codec.Append(w.bytes[:0], w.key(in)))
-	start := windowStart(timestamp, w.size)
-	last := start + w.size - 1
-	if last <= w.env.WatermarkOf(keygroup.Hash(w.sum>>32)) {
-		w.env.Late()
-		return
+	windows, late := 0, true
+	for start := windowStart(timestamp, w.slide); start > timestamp-w.size; start -= w.slide {
+		windows++
+		if w.late.end(start+w.size-1) > watermark {
+			late = false
+			w.add(key, Window{start, start + w.size}, in, watermark)
+		}
 	}
-	w.at(start)
+	if late && windows > 0 {
+		w.tooLate(in, timestamp)
+	}
+}
+
+// add takes a record into one window. A window that has been emitted is emitted
+// again.
+func (w *windowOp[K, In, Acc, Out]) add(key K, win Window, in In, watermark int64) {
+	w.at(win.Start)
 	acc, found := w.acc.Lookup()
-	w.acc.Set(w.agg.Add(acc, in))
+	acc = w.agg.Add(acc, in)
+	w.acc.Set(acc)
+	last := win.last()
 	if !found {
-		w.register(w.start[:], last)
+		if last > watermark {
+			w.register(w.start[:], last)
+		}
+		if end := w.late.end(last); end != last {
+			w.register(w.start[:], end)
+		}
+	}
+	if last <= watermark {
+		w.out.EmitAt(w.agg.Result(key, win, acc), last)
 	}
 }
 
@@ -122,10 +212,10 @@ func (w *windowOp[K, In, Acc, Out]) CatchUp(highest int64) (bool, error) {
 	return w.catchUp(highest, w.fire)
 }
 
-// fire emits the result of one window.
+// fire emits the result of one window or removes the window, or both.
 func (w *windowOp[K, In, Acc, Out]) fire(t state.Timer) error {
 	if len(t.Namespace) != len(w.start) {
-		return fmt.Errorf("timer of a window of %d bytes, it has %d", len(t.Namespace), len(w.start))
+		return fmt.Errorf("timer of a window of %d bytes, it has %d", len(w.start), len(t.Namespace))
 	}
 	key, _, err := w.codec.Decode(t.Key)
 	if err != nil {
@@ -133,16 +223,17 @@ func (w *windowOp[K, In, Acc, Out]) fire(t state.Timer) error {
 	}
 	w.setKeyOf(t)
 	start := int64(binary.LittleEndian.Uint64(t.Namespace))
+	win := Window{start, start + w.size}
 	w.at(start)
 	acc, found := w.acc.Lookup()
 	if !found {
 		return nil
 	}
-	w.acc.Clear()
-	w.out.EmitAt(w.agg.Result(key, Window{Start: start, End: start + w.size}, acc), t.Time)
+	if t.Time >= w.late.end(win.last()) {
+		w.acc.Clear()
+	}
+	if t.Time == win.last() {
+		w.out.EmitAt(w.agg.Result(key, win, acc), t.Time)
+	}
 	return nil
 }
-
-func (w *windowOp[K, In, Acc, Out]) Snapshot(s *runtime.Snapshot) error { return w.keyed.snapshot(s) }
-
-func (w *windowOp[K, In, Acc, Out]) Close() error { return nil }

@@ -9,7 +9,12 @@ type drain struct {
 	op        int
 	watermark int64
 	catchUp   bool // only what the restored floors have passed; see CatcherUp
+	clock     bool // processing time, not event time; see ClockDrainer
 }
+
+// eventTime reports whether the drain is an advance of event time, which those
+// behind the operator are told of.
+func (d drain) eventTime() bool { return !d.catchUp && !d.clock }
 
 // endOfInput in place of an operator: all operators finish, and the end of the
 // data is sent on.
@@ -86,19 +91,23 @@ func (t *Task) drain() error {
 		return err
 	}
 	t.drains = append(t.drains[:0], t.drains[1:]...)
-	if !d.catchUp {
+	if d.eventTime() {
 		t.forwardWatermark(d.op, d.watermark)
 	}
 	t.halted = len(t.drains) > 0
 	return nil
 }
 
-// advance lets an operator act on the advance of event time, for one slice.
+// advance lets an operator act on the advance of time, for one slice.
 func (t *Task) advance(d drain) (bool, error) {
-	if d.catchUp {
+	switch {
+	case d.catchUp:
 		return t.ops[d.op].op.(CatcherUp).CatchUp(d.watermark)
+	case d.clock:
+		return t.ops[d.op].op.(ClockDrainer).DrainClock(d.watermark)
+	default:
+		return t.ops[d.op].drainer.Drain(d.watermark)
 	}
-	return t.ops[d.op].drainer.Drain(d.watermark)
 }
 
 // finish ends the operators after the last record and tells those downstream

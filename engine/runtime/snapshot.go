@@ -211,7 +211,7 @@ func (t *Task) snapshotTime(s *Snapshot) {
 	env := slot.env
 	target := NoWatermark
 	for _, d := range t.drains {
-		if d.op == s.op && !d.catchUp {
+		if d.op == s.op && d.eventTime() {
 			target = max(target, d.watermark)
 		}
 	}
