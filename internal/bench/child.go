@@ -35,7 +35,8 @@ type params struct {
 	Profile string        `json:",omitempty"` // file for a CPU profile
 }
 
-// figures are the results of one measurement by name.
+// figures are the results of one measurement by name: speeds in records or MB
+// (10⁶ bytes) per second, times in ms, memory in bytes.
 type figures map[string]float64
 
 // tasks are the measurements that a child can make.
@@ -69,6 +70,7 @@ func runChild(ctx context.Context, arg string) error {
 	if !ok {
 		return fmt.Errorf("no task %q", p.Task)
 	}
+	// Results go to stdout as one line of JSON, complaints to stderr.
 	found, err := task(ctx, p)
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.Task, err)
@@ -96,6 +98,7 @@ func measure(ctx context.Context, p params) (figures, error) {
 	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
 		return nil, fmt.Errorf("task %s: %w", p.Task, err)
 	}
+	// Only the parent of a process learns its whole peak.
 	found["peak"] = float64(peakOf(cmd.ProcessState))
 	return found, nil
 }

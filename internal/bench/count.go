@@ -45,6 +45,8 @@ type generator struct {
 
 func (g *generator) fill(split int, first uint64, records []record) {
 	for i := range records {
+		// A multiplication, a shift and a multiplication make random enough
+		// keys; the upper half, scaled, is below keys without a division.
 		x := (first+uint64(i))*parallelism + uint64(split)
 		h := x * 0x9e3779b97f4a7c15
 		h ^= h >> 32
@@ -156,6 +158,7 @@ func countEngine(ctx context.Context, p params) (figures, error) {
 	if err := errors.Join(err, job.Wait()); err != nil {
 		return nil, err
 	}
+	// Fewer than two in the section's seconds would not be "each second".
 	if w.failed != nil || w.completed < 2 && p.Section > time.Second {
 		return nil, fmt.Errorf("%d checkpoints completed: %w", w.completed, w.failed)
 	}
@@ -224,6 +227,7 @@ func countChannels(ctx context.Context, p params) (figures, error) {
 		})
 	}
 	found, err := gen.measure(ctx, p)
+	// The workers empty the channels, so that everything made is counted.
 	stop()
 	senders.Wait()
 	for _, c := range in {

@@ -183,6 +183,8 @@ func (b *bench) repeated(ctx context.Context, name string, of ...params) ([]map[
 	for n := range b.pairs {
 		fmt.Fprintf(b.progress, "%s: %d of %d\n", name, n+1, b.pairs)
 		for i := range of {
+			// The order alternates, so that what slowly changes on the
+			// machine does not favour one of them.
 			if n%2 == 1 {
 				i = len(of) - 1 - i
 			}

@@ -50,7 +50,8 @@ func (b *bench) profiles(ctx context.Context, out io.Writer, results []result) e
 			return fmt.Errorf("profile of %q: %w", r.goal, err)
 		}
 		fmt.Fprintf(out, "\nmissed: %s; where the time goes:\n", r.goal)
-		// The first lines say where the program lies and when it was built.
+		// The lines before that say where the program lies and when it was
+		// built, which is of no use to the reader.
 		if _, after, ok := strings.Cut(string(top), "Duration:"); ok {
 			top = []byte("Duration:" + after)
 		}

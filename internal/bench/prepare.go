@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
@@ -30,6 +31,7 @@ func prepareWide(ctx context.Context, p params) (figures, error) {
 	err = publish(ctx, st, 1, writer.CompressNone, m, func(w *writer.Writer) ([]format.Slice, error) {
 		var all []format.Slice
 		for state := range wideStates {
+			// Every state has the same keys; subtasks take them in order.
 			left := pairs
 			for subtask := range wideSubtasks {
 				sl, err := w.Slice(ctx, sliceOf(m, state, subtask))
@@ -53,7 +55,7 @@ func prepareWide(ctx context.Context, p params) (figures, error) {
 }
 
 // largeValue is the size of the values of the checkpoints that memory is
-// measured with; with the key an entry has 128 bytes.
+// measured with, structs of 15 numbers; with the key an entry has 128 bytes.
 const largeValue = 120
 
 // prepareLarge writes checkpoint 1 with so many bytes of state, which no codec
@@ -65,8 +67,11 @@ func prepareLarge(ctx context.Context, p params) (figures, error) {
 	}
 	defer st.Close()
 	left := sortedPairs(int(p.Bytes / (8 + largeValue)))
-	m := manifest(parallelism, groups, 1, uint64Schema, &format.Schema{Type: format.TypeArray, Len: largeValue,
-		Elems: []*format.Schema{{Type: format.TypeUint8}}})
+	value := &format.Schema{Type: format.TypeStruct, Name: "large"}
+	for i := range largeValue / 8 {
+		value.Fields = append(value.Fields, format.Field{Name: fmt.Sprint("f", i), Schema: uint64Schema})
+	}
+	m := manifest(parallelism, groups, 1, uint64Schema, value)
 	err = publish(ctx, st, 1, writer.CompressNone, m, func(w *writer.Writer) ([]format.Slice, error) {
 		var all []format.Slice
 		for subtask := range parallelism {
@@ -97,6 +102,7 @@ func writePairs(sl *writer.Slice, pairs []pair, iv keygroup.Interval, valueSize 
 	for len(pairs) > 0 && iv.Contains(keygroup.Hash(pairs[0].sum>>32)) {
 		x := pairs[0].key
 		binary.LittleEndian.PutUint64(key[:], x)
+		// Each number of the value follows from the one before it.
 		for i := 0; i+8 <= len(value); i += 8 {
 			x = keyOf(x + uint64(i))
 			binary.LittleEndian.PutUint64(value[i:], x)

@@ -83,6 +83,7 @@ func restore(ctx context.Context, st store.Store) (t *state.Table, err error) {
 			return nil, err
 		}
 		for b.Next() {
+			// The engine needs the 64-bit hash, too, and compares.
 			sum := keyhash.Sum64(b.Key)
 			if keygroup.Hash(sum>>32) != b.Hash {
 				return nil, fmt.Errorf("key %x is stored with hash %08x", b.Key, b.Hash)

@@ -27,6 +27,8 @@ func syncPhase(ctx context.Context, p params) (figures, error) {
 	var took []float64
 	next := uint64(0)
 	for range p.Repeat {
+		// The updates before make it likely that the snapshot finds the
+		// caches as a running job leaves them.
 		next = update(table, next, p.Entries)
 		began := time.Now()
 		snap, err := table.Snapshot()
@@ -43,6 +45,7 @@ func syncPhase(ctx context.Context, p params) (figures, error) {
 				n++
 			}
 		}()
+		// Updates go on until the snapshot is read, so that pages are saved.
 		for done := false; !done; {
 			next = update(table, next, p.Entries)
 			select {

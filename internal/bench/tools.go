@@ -77,7 +77,8 @@ func inspectRow(ctx context.Context, b *bench) ([]result, error) {
 	}
 	defer os.RemoveAll(dir)
 	var wall, cpu, least []float64
-	for n := range b.pairs * 5 { // a run takes milliseconds
+	// A run takes milliseconds, so there can be more of them.
+	for n := range b.pairs * 5 {
 		var ours, theirs ran
 		runs := []func() error{
 			func() (err error) {
@@ -129,7 +130,7 @@ func memoryRow(ctx context.Context, b *bench) ([]result, error) {
 			var seen []float64
 			for range min(b.pairs, memoryRuns) {
 				peak, err := b.peak(ctx, command, i, dir, bytes)
-				failed[i] = cmp.Or(failed[i], err)
+				failed[i] = cmp.Or(failed[i], err) // the first is enough
 				seen = append(seen, peak/(1<<20))
 			}
 			peaks[i] = append(peaks[i], estimateOf(seen).median)

@@ -31,7 +31,7 @@ func writeSnapshot(ctx context.Context, p params) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := columnsOf(tables)
+	columns := columnsOf(tables) // before the section: the limits are to read them, not to make them
 	st, err := local.Open(p.Dir, local.WithCreate())
 	if err != nil {
 		return nil, err
@@ -67,6 +67,8 @@ func writeSnapshot(ctx context.Context, p params) (figures, error) {
 	}
 	_, diskWall := s.end()
 
+	// Both limits are in bytes of state, so that they compare: a codec that
+	// halves the bytes doubles what the disk can take.
 	codec, disk := raw/codecCPU, raw/diskWall
 	return figures{
 		"core": raw / cpu, "wall": raw / wall, "ratio": float64(p.Entries*entrySize) / float64(stored),
@@ -144,6 +146,7 @@ func encodeOnly(codec string, columns [2][]byte) error {
 		}
 		crc ^= format.Checksum(block)
 	}
+	// The sum is looked at so that no compiler drops the work.
 	if crc == 0 {
 		return errors.New("all checksums cancel out")
 	}
@@ -160,6 +163,7 @@ func writeOnly(name string, columns [2][]byte, size int64) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	data := columns[0]
 	for written := int64(0); written < size; {
+		// The keys are random, so a file system that compresses gains nothing.
 		from := int(written) % max(len(data)-piece, 1)
 		n, err := f.Write(data[from:min(int64(from)+min(piece, size-written), int64(len(data)))])
 		if err != nil {
