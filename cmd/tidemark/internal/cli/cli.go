@@ -152,7 +152,25 @@ newest, as the command says.`,
 	}
 	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.verify(), a.version(), a.completion())
 	root.AddCommand(topics()...)
+	root.SetHelpCommand(help())
 	return root
+}
+
+// help replaces cobra's command of that name, which takes an unknown topic for
+// success.
+func help() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND or TOPIC]",
+		Short: "Explain a command or a topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage("there is no command or topic %q", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // begin checks the flags that all commands share.
