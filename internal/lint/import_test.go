@@ -37,16 +37,15 @@ var house = map[string][]string{
 // outside says which modules a package may link, itself and through others. A
 // package takes the line that fits best.
 var outside = map[string][]string{
-	"format":            {"github.com/klauspost/compress"},
-	"keygroup":          {},
-	"keygroup/keyhash":  {"github.com/zeebo/xxh3", "github.com/klauspost/cpuid/v2"},
-	"store":             {"golang.org/x/sys"},
-	"rescale":           {"github.com/klauspost/compress", "golang.org/x/sys"},
-	"engine/config":     {"github.com/goccy/go-yaml"},
-	"internal/lint":     {},
-	"internal/testrun":  {},
-	"store/storetest":   {"golang.org/x/sys", "github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak"},
-	"engine/enginetest": {"golang.org/x/sys", "github.com/klauspost/compress", "github.com/zeebo/xxh3", "github.com/klauspost/cpuid/v2", "github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak"},
+	"format":           {"github.com/klauspost/compress"},
+	"keygroup":         {},
+	"keygroup/keyhash": {"github.com/zeebo/xxh3", "github.com/klauspost/cpuid/v2"},
+	"store":            {"golang.org/x/sys"},
+	"rescale":          {"github.com/klauspost/compress", "golang.org/x/sys"},
+	"engine/config":    {"github.com/goccy/go-yaml"},
+	"internal/lint":    {},
+	"internal/testrun": {},
+	"store/storetest":  {"golang.org/x/sys", "github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak"},
 }
 
 // heavy modules stay out of the libraries, whatever the way.
