@@ -27,8 +27,8 @@ func (s *Snapshot) Pairs(spec StateSpec, pairs []format.Pair) {
 // keys ascending. The copies of all subtasks are equal, since barriers do not
 // overtake what is broadcast.
 func (e *Env) RestoreBroadcast(spec StateSpec) ([]format.Pair, error) {
-	if !e.declare(spec) {
-		return nil, nil
+	if found, err := e.declare(spec); !found {
+		return nil, err
 	}
 	ck := e.attempt.restored.ck
 	copies, err := ck.Copies(e.Context(), e.UID, spec.Name)
