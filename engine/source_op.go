@@ -268,22 +268,30 @@ func (s *sourceOp[T]) read(sp *openSplit[T]) (int, error) {
 }
 
 // advance emits the watermark of the subtask, the least of its active splits',
-// if it rose, and its status if that changed.
+// if it rose, and its status if that changed. When all splits are idle the
+// watermark is the largest of theirs, whichever was the last to become idle.
 func (s *sourceOp[T]) advance() {
-	low, idle := runtime.EndOfTime, true
+	low, high, idle := runtime.EndOfTime, NoTimestamp, true
 	for _, sp := range s.splits {
-		if !sp.time.idle && !sp.time.ended {
+		switch w := sp.time.watermark(s.marks.disorder); {
+		case sp.time.ended:
+		case sp.time.idle:
+			high = max(high, w)
+		default:
 			idle = false
-			low = min(low, sp.time.watermark(s.marks.disorder))
+			low = min(low, w)
 		}
+	}
+	if idle {
+		low = high
+	}
+	if low > s.watermark {
+		s.watermark = low
+		s.env.EmitWatermark(low)
 	}
 	if idle != s.idle {
 		s.idle = idle
 		s.env.EmitStatus(idle)
-	}
-	if !idle && low > s.watermark {
-		s.watermark = low
-		s.env.EmitWatermark(low)
 	}
 }
 

@@ -66,16 +66,22 @@ func (v *valve) status(channel int, idle bool) (advanced, changed bool) {
 }
 
 // advance recomputes the combined watermark, which never falls: a channel that
-// becomes active again behind the others does not turn time back.
+// becomes active again behind the others does not turn time back. When all are
+// idle nothing holds time back, so that it is the largest watermark of all,
+// whichever of them was the last to become idle.
 func (v *valve) advance() bool {
-	low, active := EndOfTime, false
+	low, high, active := EndOfTime, NoWatermark, false
 	for i := range v.channels {
 		if c := &v.channels[i]; !c.idle {
 			low = min(low, c.watermark)
 			active = true
 		}
+		high = max(high, v.channels[i].watermark)
 	}
-	if !active || low <= v.combined {
+	if !active {
+		low = high
+	}
+	if low <= v.combined {
 		return false
 	}
 	v.combined = low
