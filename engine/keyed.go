@@ -26,6 +26,7 @@ type keyed struct {
 	noKey  bool   // there is no current key: a broadcast record is processed
 	tables []*table
 	timers *state.Timers
+	clock  *clockTimers // timers of processing time, nil if it has none
 	// namespace is the schema of the timers' namespaces, nil without.
 	namespace *format.Schema
 }
@@ -258,20 +259,13 @@ func (k *keyed) snapshot(s *runtime.Snapshot) error {
 			return nil
 		}, snap.Release)
 	}
+	if k.clock != nil {
+		if err := k.clock.snapshot(s); err != nil {
+			return err
+		}
+	}
 	if k.timers == nil {
 		return nil
 	}
-	snap, err := k.timers.Snapshot()
-	if err != nil {
-		return fmt.Errorf("timers: %w", err)
-	}
-	s.Add(k.timerSpec(), func(ctx context.Context, sl *writer.Slice) error {
-		for e := range snap.Entries() {
-			if err := sl.Timer(e.Hash, e.Key, e.Namespace, e.Time); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, snap.Release)
-	return nil
+	return addTimers(s, k.timerSpec(), k.timers)
 }

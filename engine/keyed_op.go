@@ -14,6 +14,7 @@ type keyedOp[K, Out any] struct {
 	keyed
 	function any // the user's; its abilities are found by type
 	timer    TimerHandler[K, Out]
+	clocked  ProcessingTimerHandler[K, Out]
 	codec    Codec[K]
 	ctx      Context[K]
 	out      Output[Out]
@@ -40,6 +41,11 @@ func (p *keyedOp[K, Out]) open(b *Binder) error {
 		}
 	}
 	p.lists = b.lists
+	if p.clocked, _ = p.function.(ProcessingTimerHandler[K, Out]); p.clocked != nil {
+		if err := p.restoreClock(); err != nil {
+			return err
+		}
+	}
 	return p.keyed.restore(p.timer != nil)
 }
 
@@ -66,6 +72,25 @@ func (p *keyedOp[K, Out]) fire(t state.Timer) error {
 	return p.timer.OnTimer(&p.ctx, t.Time, &p.out)
 }
 
+// DrainClock fires the timers of processing time that are due.
+func (p *keyedOp[K, Out]) DrainClock(now int64) (bool, error) {
+	return p.clock.drain(now, func(t state.Timer) error {
+		if err := p.beginTimer(t, NoTimestamp); err != nil {
+			return err
+		}
+		return p.clocked.OnProcessingTimer(&p.ctx, t.Time, &p.out)
+	})
+}
+
+// Finish ends processing time: a job that is restored from its end does nothing
+// more.
+func (p *keyedOp[K, Out]) Finish() error {
+	if p.clock != nil {
+		p.clock.finish()
+	}
+	return nil
+}
+
 // beginTimer makes the key of a timer the current one.
 func (p *keyedOp[K, Out]) beginTimer(t state.Timer, timestamp int64) error {
 	key, _, err := p.codec.Decode(t.Key)
@@ -85,6 +110,9 @@ func (p *keyedOp[K, Out]) Snapshot(s *runtime.Snapshot) error {
 }
 
 func (p *keyedOp[K, Out]) Close() error {
+	if p.clock != nil {
+		p.clock.disarm()
+	}
 	if c, ok := p.function.(Closer); ok {
 		return c.Close()
 	}
