@@ -29,7 +29,7 @@ func TestAlternating(t *testing.T) {
 			barrier ch=1 id=2,timeout=1s -> last id=2 ch=1; SNAPSHOT id=2,timeout=1s; resume ch=0; resume ch=1`},
 		{"without a timeout a barrier never times out", "UU", `
 			barrier ch=0 id=1 elapsed=2h -> first id=1 ch=0
-			timer id=2
+			timer id=1
 			barrier ch=1 id=1 elapsed=3h -> last id=1 ch=1; SNAPSHOT id=1; resume ch=0; resume ch=1`},
 		{"timeout after one barrier: all channels run on, the other's data is captured until its barrier", "UUU", `
 			barrier ch=1 id=1,timeout=1s elapsed=400ms -> first id=1 ch=1; timer id=1 after=600ms

@@ -186,7 +186,7 @@ func (s State) startTimer(e Event, starts bool, acts []Action) (State, []Action)
 }
 
 func (s State) timeoutFired(e Event, acts []Action) (State, []Action) {
-	if e.ID != s.Pending() || s.phase != A1 || !s.alternating {
+	if e.ID != s.Pending() || s.phase != A1 || s.barrier.Timeout == 0 || !s.alternating {
 		return s, acts
 	}
 	return s.advance(e, acts)

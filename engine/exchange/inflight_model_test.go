@@ -82,8 +82,8 @@ func (s *sim) logf(format string, args ...any) {
 	s.trace = append(s.trace, fmt.Sprintf(format, args...))
 }
 
-func newSim(t testing.TB, choose func(n int) int, dir string) *sim {
-	s := &sim{choose: choose, records: 40 + choose(60)}
+func newSim(t testing.TB, choose func(n int) int, dir string) (s *sim, finish func()) {
+	s = &sim{choose: choose, records: 40 + choose(60)}
 	cfg := testConfig()
 	cfg.SpillDir = dir
 	cfg.SpillMemory, cfg.SpillDisk = int64(choose(3))<<10, 1<<30
@@ -92,11 +92,6 @@ func newSim(t testing.TB, choose func(n int) int, dir string) *sim {
 	if choose(4) == 0 {
 		snaps = nil
 	}
-	t.Cleanup(func() {
-		if err := snaps.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	q := 1 + choose(3)
 	for range q {
 		s.receivers = append(s.receivers, &simReceiver{handGate: -1})
@@ -138,8 +133,12 @@ func newSim(t testing.TB, choose func(n int) int, dir string) *sim {
 		r.state = barrier.NewAlternating(modes)
 		r.counted = make([]uint64, len(modes))
 	}
-	t.Cleanup(func() { s.finish(t, pool) })
-	return s
+	return s, func() {
+		s.finish(t, pool)
+		if err := snaps.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func (s *sim) finish(t testing.TB, pool *Pool) {
@@ -608,24 +607,23 @@ func TestInFlightModel(t *testing.T) {
 	var sum sim
 	var checkpoints, spilled int
 	for seed := range runs {
-		t.Run("", func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(uint64(seed), 7))
-			s := newSim(t, rng.IntN, dir)
-			if err := s.run(); err != nil {
-				t.Logf("seed %d", seed)
-				s.report(t, err)
-			}
-			checkpoints += len(s.all)
-			sum.completed += s.completed
-			sum.unaligned += s.unaligned
-			sum.converted += s.converted
-			sum.inflight += s.inflight
-			sum.bytes += s.bytes
-			sum.empty += s.empty
-			if p := s.senders[0].pool; p != nil {
-				spilled += int(p.Stats().Total)
-			}
-		})
+		rng := rand.New(rand.NewPCG(uint64(seed), 7))
+		s, finish := newSim(t, rng.IntN, dir)
+		if err := s.run(); err != nil {
+			t.Logf("seed %d", seed)
+			s.report(t, err)
+		}
+		finish()
+		checkpoints += len(s.all)
+		sum.completed += s.completed
+		sum.unaligned += s.unaligned
+		sum.converted += s.converted
+		sum.inflight += s.inflight
+		sum.bytes += s.bytes
+		sum.empty += s.empty
+		if p := s.senders[0].pool; p != nil {
+			spilled += int(p.Stats().Total)
+		}
 	}
 	mustBeEmpty(t, dir)
 	if sum.completed < runs || sum.unaligned < runs || sum.converted < runs/4 || sum.inflight < 10*runs || spilled == 0 {
@@ -643,7 +641,7 @@ func FuzzInFlight(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 8))
-		s := newSim(t, func(n int) int {
+		s, finish := newSim(t, func(n int) int {
 			if len(data) == 0 {
 				return rng.IntN(n)
 			}
@@ -654,5 +652,6 @@ func FuzzInFlight(f *testing.F) {
 		if err := s.run(); err != nil {
 			s.report(t, err)
 		}
+		finish()
 	})
 }
