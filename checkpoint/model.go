@@ -66,7 +66,8 @@ type Info struct {
 	WriterID string
 	Software string
 	Hash     string // identifier of the key hash function
-	Finished bool   // the job had ended
+	Finished bool   // the job had processed all its input
+	Ended    bool   // the run ended with it, finished or stopped
 
 	Subtasks   Count
 	Entries    Count

@@ -232,7 +232,7 @@ func TestSavepoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := ck.Summary(); s.Kind != format.Savepoint || s.Finished || s.Lineage == "" || s.Run != 1 {
+	if s := ck.Summary(); s.Kind != format.Savepoint || s.Ending != format.WentOn || s.Lineage == "" || s.Run != 1 {
 		t.Errorf("summary %+v", s)
 	}
 	if err := ck.Close(); err != nil {

@@ -84,7 +84,7 @@ var kinds = map[Kind]*kindInfo{
 		{"kind", ColByte}, {"id", ColUvarint}, {"path", ColBytes}, {"job", ColBytes},
 		{"created", ColZigzag}, {"lineage", ColBytes}, {"run", ColUvarint}, {"parent", ColUvarint},
 		{"parent-dir", ColBytes}, {"writer", ColBytes}, {"software", ColBytes}, {"hash", ColBytes},
-		{"finished", ColByte}, {"subtasks", ColUvarint}, {"entries", ColUvarint},
+		{"ending", ColByte}, {"subtasks", ColUvarint}, {"entries", ColUvarint},
 		{"state-bytes", ColUvarint}, {"in-flight-bytes", ColUvarint}, {"in-flight-records", ColUvarint},
 		{"min-watermark", ColZigzag}, {"max-watermark", ColZigzag}}},
 	KindOperators: {name: "operators", columns: []Column{

@@ -58,6 +58,16 @@ const (
 	Savepoint  CheckpointKind = 2
 )
 
+// Ending says whether a run ended with a checkpoint. On disk: never renumber.
+type Ending uint8
+
+// Endings.
+const (
+	WentOn   Ending = 0 // the run continued
+	Stopped  Ending = 1 // it was stopped, its output up to here is published (R10, R18)
+	Finished Ending = 2 // all input was processed and published: a restore emits nothing
+)
+
 // Partitioner is how an edge chooses the receiving subtask. On disk: never
 // renumber.
 type Partitioner uint8

@@ -39,7 +39,7 @@ type Summary struct {
 	WriterID  string // random, names the one writer (R11)
 	Software  string // name and version of the program
 	Hash      string // identifier of the key hash function
-	Finished  bool   // the job had ended: a restore emits nothing (R10)
+	Ending    Ending // whether the run ended with it
 
 	Subtasks        uint64
 	Entries         uint64 // of keyed state, timers and lists

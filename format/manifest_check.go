@@ -61,6 +61,9 @@ func (s *Summary) check() error {
 	if s.Kind != Checkpoint && s.Kind != Savepoint {
 		return invalid("kind of checkpoint %d", s.Kind)
 	}
+	if s.Ending > Finished {
+		return invalid("ending %d", s.Ending)
+	}
 	if s.ID == 0 || s.Parent >= s.ID {
 		return invalid("checkpoint %d with parent %d", s.ID, s.Parent)
 	}

@@ -19,7 +19,7 @@ func (s *Summary) cells(c *rowCodec) {
 	c.str(&s.WriterID)
 	c.str(&s.Software)
 	c.str(&s.Hash)
-	c.bool(&s.Finished)
+	c.byte((*byte)(&s.Ending))
 	c.uint(&s.Subtasks)
 	c.uint(&s.Entries)
 	c.uint(&s.StateBytes)

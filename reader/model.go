@@ -51,7 +51,7 @@ func infoOf(dir string, s format.Summary) checkpoint.Info {
 		Path: dir, Kind: kind, Status: checkpoint.Complete,
 		Version: fmt.Sprintf("%d.%d", format.Version, format.Revision),
 		ID:      s.ID, Job: s.Job, Created: unixNano(s.Created), Lineage: s.Lineage, Run: s.Run, Parent: s.Parent,
-		WriterID: s.WriterID, Software: s.Software, Hash: s.Hash, Finished: s.Finished,
+		WriterID: s.WriterID, Software: s.Software, Hash: s.Hash, Finished: s.Ending == format.Finished, Ended: s.Ending != format.WentOn,
 		Subtasks: checkpoint.Count(s.Subtasks), Entries: checkpoint.Count(s.Entries), Bytes: checkpoint.Count(s.StateBytes),
 		InFlight:   totals(s.InFlightBytes, s.InFlightRecords),
 		Watermarks: checkpoint.Watermarks{Min: s.MinWatermark, Max: s.MaxWatermark},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 )
@@ -22,7 +23,7 @@ type history struct {
 // point is a committed checkpoint or savepoint.
 type point struct {
 	restorePoint
-	savepoint bool
+	savepoint bool   // a plain one: a run that ended with it continues there
 	run       uint64 // that wrote it; 0 if its manifest cannot be read
 	lineage   string // "" likewise
 }
@@ -57,7 +58,9 @@ func loadHistory(ctx context.Context, st store.Store) (*history, error) {
 		}
 		p := point{restorePoint: restorePoint{id: d.ID, path: d.Path}, savepoint: d.Savepoint}
 		if ck, err := reader.Open(ctx, st, d.Path); err == nil {
-			p.run, p.lineage = ck.Summary().Run, ck.Summary().Lineage
+			s := ck.Summary()
+			p.run, p.lineage = s.Run, s.Lineage
+			p.savepoint = d.Savepoint && s.Ending == format.WentOn
 			if err := ck.Close(); err != nil {
 				return nil, err
 			}

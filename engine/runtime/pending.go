@@ -111,6 +111,18 @@ func (p *pending) row(n *Node, edge int, spec StateSpec) int {
 	return row
 }
 
+// ends says whether the run ends with the checkpoint.
+func (p *pending) ends() format.Ending {
+	switch {
+	case p.finished:
+		return format.Finished
+	case p.final:
+		return format.Stopped
+	default:
+		return format.WentOn
+	}
+}
+
 // inFlight counts records in flight on an edge.
 func (p *pending) inFlight(edge int, records uint64) {
 	p.mu.Lock()
@@ -137,7 +149,7 @@ func (p *pending) manifest(a *attempt) *format.Manifest {
 			Kind: p.kind, ID: p.id, Path: p.path, Job: a.plan.graph.Name,
 			Created: p.triggered.UnixNano(), Lineage: a.lineage(), Run: a.run(),
 			WriterID: p.writer.ID(), Software: a.cfg.Checkpoints.Software, Hash: keyhash.Name,
-			Finished: p.finished, Subtasks: uint64(len(a.tasks)),
+			Ending: p.ends(), Subtasks: uint64(len(a.tasks)),
 			MinWatermark: format.Unknown, MaxWatermark: format.Unknown,
 		},
 		Settings: a.cfg.Settings,
