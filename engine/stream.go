@@ -20,6 +20,7 @@ type leg[T any] struct {
 	node        int
 	tag         string // of a side output, "" for the main one
 	codec       Codec[T]
+	missing     error // why no codec could be derived, if codec is nil
 	partitioner format.Partitioner
 	choose      func(record T, n int) int // of a custom partitioner, else nil
 }
@@ -33,13 +34,10 @@ type Keyed[K, T any] struct {
 }
 
 // newStream is the output of a node. The codec is derived here, once; a type
-// without one is an error of the graph.
+// without one is an error of the graph as soon as the stream is used.
 func newStream[T any](g *Graph, node int) Stream[T] {
 	c, err := codec.Of[T]()
-	if err != nil {
-		g.fail("operator %q: its output cannot cross an exchange: %w", g.plan.Nodes[node].UID, err)
-	}
-	return streamOf(g, leg[T]{node: node, codec: c})
+	return streamOf(g, leg[T]{node: node, codec: c, missing: err})
 }
 
 // streamOf is a stream that nobody has told yet how to partition.
@@ -60,7 +58,8 @@ func (s Stream[T]) with(change func(*leg[T])) Stream[T] {
 // uid names the operator that the stream comes from, the first of several.
 func (s Stream[T]) uid() string { return s.g.plan.Nodes[s.legs[0].node].UID }
 
-// WithCodec replaces the codec that was derived for the stream's type.
+// WithCodec replaces the codec that was derived for the stream's type, or gives
+// it one if none can be derived.
 func (s Stream[T]) WithCodec(c Codec[T]) Stream[T] {
 	return s.with(func(l *leg[T]) { l.codec = c })
 }
@@ -79,7 +78,7 @@ func KeyBy[K, T any](s Stream[T], key func(T) K) Keyed[K, T] {
 // Filter keeps the records for which keep is true.
 func (s Stream[T]) Filter(keep func(T) bool, opts ...Option) Stream[T] {
 	out := attach(s, &runtime.Node{Name: "filter", New: func() runtime.Operator { return &filterOp[T]{keep: keep} }}, opts)
-	return streamOf(s.g, leg[T]{node: out, codec: s.legs[0].codec})
+	return streamOf(s.g, leg[T]{node: out, codec: s.legs[0].codec, missing: s.legs[0].missing})
 }
 
 // Map turns each record into another one.
@@ -120,6 +119,7 @@ func input[T any](op runtime.Operator) receiver[T] { return op.(receiver[T]) }
 // one edge is not chained.
 func (s Stream[T]) join(node int, in func(runtime.Operator) receiver[T]) {
 	for _, l := range s.legs {
+		l.check(s.g)
 		s.g.connect(&runtime.Edge{
 			From: l.node, To: node, Partitioner: l.partitioner,
 			Chain:   func(up, down runtime.Operator) { l.feed(up, in(down)) },
@@ -132,6 +132,7 @@ func (s Stream[T]) join(node int, in func(runtime.Operator) receiver[T]) {
 // join connects a keyed stream to an input of an operator.
 func (k Keyed[K, T]) join(node int, in func(runtime.Operator) receiver[T]) {
 	for _, l := range k.stream.legs {
+		l.check(k.stream.g)
 		k.stream.g.connect(&runtime.Edge{
 			From: l.node, To: node, Partitioner: format.Keyed,
 			Send: func(up runtime.Operator, r runtime.Route) {
@@ -142,6 +143,14 @@ func (k Keyed[K, T]) join(node int, in func(runtime.Operator) receiver[T]) {
 			},
 			Receive: func(down runtime.Operator) runtime.Receiver { return newDecoder(l.codec, in(down), down) },
 		})
+	}
+}
+
+// check sees to it that the leg has a codec. It needs one even if it is chained,
+// which another parallelism would end.
+func (l leg[T]) check(g *Graph) {
+	if l.codec == nil {
+		g.fail("operator %q: its output cannot cross an exchange without a codec of its own (WithCodec): %w", g.plan.Nodes[l.node].UID, l.missing)
 	}
 }
 
