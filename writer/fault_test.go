@@ -22,7 +22,8 @@ import (
 // reply that is lost.
 func TestFaultsOfTheStore(t *testing.T) {
 	runs, understood := 0, 0
-	for name, scenario := range scenarios {
+	for _, name := range chosen() {
+		scenario := scenarios[name]
 		for _, op := range faults.Ops() {
 			for _, action := range []string{"error EIO", "transient", "lost"} {
 				for n := 1; ; n++ {
@@ -54,7 +55,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 			}
 		}
 	}
-	fmt.Printf("RESULT writer-faults scenarios=%d runs=%d bad=0 no_error_needed=%d\n", len(scenarios), runs, understood)
+	fmt.Printf("RESULT writer-faults scenarios=%d runs=%d bad=0 no_error_needed=%d\n", len(chosen()), runs, understood)
 }
 
 // TestLostRepliesOfTheManifest: whatever happens to the reply, Commit finds out
@@ -90,7 +91,11 @@ func TestLostRepliesOfTheManifest(t *testing.T) {
 // the others are told who.
 func TestManyWritersOneWinner(t *testing.T) {
 	const writers = 8
-	for round := range 20 {
+	rounds := 20
+	if testing.Short() {
+		rounds = 3
+	}
+	for round := range rounds {
 		st := mem.New()
 		var group sync.WaitGroup
 		won := make([]bool, writers)
