@@ -161,7 +161,7 @@ func TestDefineErrors(t *testing.T) {
 func TestAllErrorsAtOnce(t *testing.T) {
 	var c Config
 	c.Define("parallelism.defalt=3")
-	c.Define("execution.checkpointing.unaligned=true")
+	c.Define("execution.checkpointing.unaligned.forced=true")
 	c.Flag("--num-retained", "execution.checkpointing.num-retained", "0")
 	_, err := c.Resolve()
 	if n := strings.Count(err.Error(), "\n"); n != 2 {

@@ -29,6 +29,8 @@ type Checkpoints struct {
 	Timeout           time.Duration
 	MinPause          time.Duration // between the end of one and the start of the next
 	TolerableFailures int           // in a row; one more fails the job
+	Unaligned         bool          // barriers overtake buffered data
+	AlignedTimeout    time.Duration // before they do; 0 is at once
 	NumRetained       int
 	Compression       string // none, s2 or zstd
 	StoreFaults       string // fault expression of the store, for tests; "" is none
