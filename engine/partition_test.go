@@ -171,9 +171,9 @@ func TestCustomPartitionerOutOfRange(t *testing.T) {
 // partitioner.
 func TestPartitionersThroughRestores(t *testing.T) {
 	const splits, n = 3, 1500
-	eachThreeRuns(t, func(t *testing.T, p [3]int) {
+	eachThreeRuns(t, func(t *testing.T, unaligned bool, p [3]int) {
 		out := newLedger[counted]()
-		st := inThreeRuns(t, p, 400, func(limit int64) *engine.Graph {
+		st := inThreeRuns(t, unaligned, p, 400, func(limit int64) *engine.Graph {
 			g := engine.NewGraph("partitioners")
 			s := fromNumbers(g, "numbers", splits, n, limit)
 			same := func(r numbered) numbered { return r }

@@ -22,7 +22,7 @@ var threeRuns = [][3]int{{1, 1, 1}, {2, 2, 2}, {3, 3, 3}, {2, 3, 1}, {3, 5, 2}, 
 // takes a checkpoint in the middle and stops with one; before, the sources are
 // held at a limit, so that there is more to come. build makes the graph of a
 // run; limit is how far the sources may read, all in the last run.
-func inThreeRuns(t *testing.T, parallelism [3]int, step int64, build func(limit int64) *engine.Graph) store.Store {
+func inThreeRuns(t *testing.T, unaligned bool, parallelism [3]int, step int64, build func(limit int64) *engine.Graph) store.Store {
 	t.Helper()
 	st := mem.New()
 	for i, p := range parallelism {
@@ -30,7 +30,7 @@ func inThreeRuns(t *testing.T, parallelism [3]int, step int64, build func(limit 
 		if i == 2 {
 			limit = all
 		}
-		cfg := engine.Config{Parallelism: p, KeyGroups: 16, Checkpoints: engine.CheckpointConfig{Store: st}}
+		cfg := engine.Config{Parallelism: p, KeyGroups: 16, Checkpoints: engine.CheckpointConfig{Store: st, Unaligned: unaligned}}
 		cfg.Restore.From = "latest"
 		job := start(t, build(limit), cfg)
 		if _, err := job.Checkpoint(t.Context()); err != nil {
@@ -46,13 +46,16 @@ func inThreeRuns(t *testing.T, parallelism [3]int, step int64, build func(limit 
 	return st
 }
 
-// eachThreeRuns is inThreeRuns for all parallelisms, each a test of its own.
-func eachThreeRuns(t *testing.T, f func(t *testing.T, parallelism [3]int)) {
+// eachThreeRuns is inThreeRuns for all parallelisms and both alignments, each a test of its own.
+func eachThreeRuns(t *testing.T, f func(t *testing.T, unaligned bool, parallelism [3]int)) {
 	for _, p := range threeRuns {
-		t.Run(fmt.Sprintf("%d-%d-%d", p[0], p[1], p[2]), func(t *testing.T) {
-			t.Parallel()
-			f(t, p)
-		})
+		for _, unaligned := range []bool{false, true} {
+			mode := map[bool]string{false: "aligned", true: "unaligned"}[unaligned]
+			t.Run(fmt.Sprintf("%s/%d-%d-%d", mode, p[0], p[1], p[2]), func(t *testing.T) {
+				t.Parallel()
+				f(t, unaligned, p)
+			})
+		}
 	}
 }
 
@@ -101,9 +104,9 @@ func edges(t *testing.T, st store.Store) map[string]format.Edge {
 // given twice; event time is the least of all, so that no window loses one.
 func TestUnion(t *testing.T) {
 	const n = 1500
-	eachThreeRuns(t, func(t *testing.T, p [3]int) {
+	eachThreeRuns(t, func(t *testing.T, unaligned bool, p [3]int) {
 		counts, windows := newLedger[counted](), newLedger[windowSum]()
-		inThreeRuns(t, p, 400, func(limit int64) *engine.Graph {
+		inThreeRuns(t, unaligned, p, 400, func(limit int64) *engine.Graph {
 			g := engine.NewGraph("union")
 			a, b := fromNumbers(g, "a", 2, n, limit), fromNumbers(g, "b", 3, n, limit)
 			later := engine.Map(b, func(r numbered) numbered { r.Split += 2; return r })

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -253,9 +254,23 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(hash uint32) bool, error
 	down, _ := rescale.MappersOf(checkpointPartitioner(p.partitioner[g.edge]))
 	plan := rescale.Plan(down, was, is)
 	if plan == nil {
-		return nil, nil, fmt.Errorf("a %v connection cannot take over in-flight data", p.partitioner[g.edge])
+		return nil, nil, t.noStreams(g)
 	}
 	return plan[t.subtask], func(uint32) bool { return true }, nil
+}
+
+// noStreams makes sure that the checkpoint has no in-flight data of an edge that
+// could not take it over. Other edges may have some.
+func (t *Task) noStreams(g *gateInput) error {
+	for _, side := range []format.Kind{format.KindInputChannel, format.KindOutputChannel} {
+		for _, err := range t.attempt.restored.ck.Buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side) {
+			if err != nil {
+				return err
+			}
+			return errors.New("a connection of its kind cannot take over in-flight data")
+		}
+	}
+	return nil
 }
 
 func checkpointPartitioner(p format.Partitioner) checkpoint.Partitioner {
