@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -89,8 +90,11 @@ func damaged(t *testing.T) (st *mem.Store, object []byte, want map[string][]byte
 func TestT3FlippedBits(t *testing.T) {
 	st, object, want := damaged(t)
 	step := 23
-	if testing.Short() {
-		step = 101
+	switch {
+	case os.Getenv("TIDEMARK_LONG") != "":
+		step = 1
+	case testing.Short():
+		step = 301
 	}
 	flips, named, blocks := 0, 0, 0
 	for bit := 0; bit < 8*len(object); bit += step {
@@ -128,8 +132,14 @@ func TestT3FlippedBits(t *testing.T) {
 // T4: every truncation is found and called one; so is every extension.
 func TestT4CutAndExtended(t *testing.T) {
 	st, object, want := damaged(t)
-	cuts, longer := 0, 0
-	for n := 0; n < len(object); n += 3 {
+	cuts, longer, step := 0, 0, 3
+	switch {
+	case os.Getenv("TIDEMARK_LONG") != "":
+		step = 1
+	case testing.Short():
+		step = 41
+	}
+	for n := 0; n < len(object); n += step {
 		rewrite(t, st, damageObject, func([]byte) []byte { return object[:n] })
 		if damage, err := neverWrong(st, "chk-1", want); err != nil || len(damage) == 0 || !errors.Is(damage[0], format.ErrTruncated) {
 			t.Fatalf("cut at %d: %v, %v", n, damage, err)

@@ -63,11 +63,15 @@ func same(got iter.Seq2[reader.Entry, error], want []writertest.Entry) error {
 // TestAnyIntervalIsAFilter: what p writers wrote, read by any interval, is the
 // filter of everything, in the global order.
 func TestAnyIntervalIsAFilter(t *testing.T) {
+	most := 400
+	if testing.Short() {
+		most = 30
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		job := writertest.Job{
 			Parallelism: rapid.IntRange(1, 9).Draw(rt, "p"),
 			Groups:      rapid.SampledFrom([]int{9, 128, 1000}).Draw(rt, "groups"),
-			Keys:        rapid.IntRange(0, 400).Draw(rt, "keys"),
+			Keys:        rapid.IntRange(0, most).Draw(rt, "keys"),
 			ValueSize:   rapid.SampledFrom([]int{1, 8, 300}).Draw(rt, "value"),
 			Options: writer.Options{
 				Objects:     rapid.IntRange(1, 4).Draw(rt, "objects"),
