@@ -40,7 +40,8 @@ func (b *Buffer) FirstRecord() int {
 }
 
 // Retain keeps the buffer and its bytes until a Release more, beyond the
-// receiver's Recycle. It does not hold the credit back.
+// receiver's Recycle. It does not hold the credit back. (What a barrier
+// overtakes in a queue is kept by a pin, and retained when it is taken.)
 func (b *Buffer) Retain() { b.refs.Add(1) }
 
 // Release ends a Retain, from any goroutine.

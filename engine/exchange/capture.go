@@ -50,13 +50,12 @@ func (c *Capture) Start(id uint64, cursors []*Cursor, hand *Buffer, handChannel 
 			rest = unread(hand, cur)
 		}
 		if partial := cur.Partial(); len(partial) > 0 {
-			if rest.size > 0 {
+			if rest.ext != nil {
 				last-- // the buffer in hand has not contributed yet
 			}
-			part.Pieces = append(part.Pieces, Piece{seq: last, size: int32(len(partial)),
-				ext: &elsewhere{data: append([]byte(nil), partial...)}})
+			part.Pieces = append(part.Pieces, Piece{ext: &elsewhere{seq: last, size: len(partial), data: append([]byte(nil), partial...)}})
 		}
-		if rest.size > 0 {
+		if rest.ext != nil {
 			part.Pieces = append(part.Pieces, rest)
 		}
 		part.charge(0)
@@ -74,11 +73,10 @@ func unread(b *Buffer, cur *Cursor) Piece {
 	if from < 0 || &b.data[from] != &rest[0] {
 		// The cursor was fed before it had read the buffer before: it joined
 		// the two in memory of its own, where a frame begins first.
-		return Piece{seq: b.seq, size: int32(len(rest)), ext: &elsewhere{data: append([]byte(nil), rest...)}}
+		return Piece{ext: &elsewhere{seq: b.seq, size: len(rest), data: append([]byte(nil), rest...)}}
 	}
-	p := retained(b)
-	p.from, p.size, p.cont = int32(from), int32(len(rest)), max(0, p.cont-int32(from))
-	return p
+	b.Retain()
+	return Piece{buf: b, ext: &elsewhere{seq: b.seq, from: from, size: len(rest), cont: max(0, b.cont-from)}}
 }
 
 // Active reports whether buffers of some channel are to be noted.

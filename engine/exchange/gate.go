@@ -233,8 +233,8 @@ func (g *Gate) Close() {
 	}
 }
 
-// capacity returns how many buffers retain may find in a channel's queue: only
-// the sender, who asks, adds to it.
+// capacity returns how many buffers are in a channel's queue: only the sender,
+// who asks, adds to it.
 func (g *Gate) capacity(ch int) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -242,33 +242,34 @@ func (g *Gate) capacity(ch int) int {
 }
 
 // overtake puts an event with priority in front of a channel's queue, for its
-// sender, and appends what it overtakes to pieces: one step for the receiver.
-// With a convert id it replaces the timeoutable barrier of that checkpoint
-// instead, and overtakes only what is before that; if spilled, the barrier is
-// in the sender's backlog, behind the queue. If it is neither there nor in the
-// queue it was delivered, and found is false.
-func (g *Gate) overtake(ch int, ev *Event, convert uint64, spilled bool, pieces []Piece) (_ []Piece, found bool) {
+// sender, and adds what it overtakes, pinned, to got: one step for the
+// receiver. With a convert id it replaces the timeoutable barrier of that
+// checkpoint instead, and overtakes only what is before that; if spilled, the
+// barrier is in the sender's backlog, behind the queue. If it is neither there
+// nor in the queue it was delivered, and the answer is false.
+func (g *Gate) overtake(ch int, ev *Event, convert uint64, spilled bool, got *Captured) bool {
 	g.mu.Lock()
 	if g.closed {
 		g.mu.Unlock()
-		return pieces, false
+		return false
 	}
 	q := &g.queues[ch]
 	n := q.n
 	if convert != 0 && !spilled {
 		if n = q.barrierAt(convert); n < 0 {
 			g.mu.Unlock()
-			return pieces, false
+			return false
 		}
 		q.remove(n)
 	}
-	pieces = q.retain(n, pieces)
+	got.Pieces = q.list(n, got.Pieces)
+	got.pin = g.pinFirst(ch, len(got.Pieces))
 	q.pushPriority(element{ev: ev})
 	g.urgent = append(g.urgent, ch)
 	g.refresh()
 	g.mu.Unlock()
 	g.wake()
-	return pieces, true
+	return true
 }
 
 // sequence returns the number of the buffer that a channel delivers next.

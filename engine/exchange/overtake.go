@@ -13,8 +13,8 @@ import (
 // overtakes, the queue, the spilled data behind it and what was partly filled,
 // belongs to the sender's part of the checkpoint and is returned, one Captured
 // per channel that had something; it stays queued and is sent all the same.
-// Buffers are retained, not copied, and charged to the pool (nil: none);
-// spilled ones are referred to by their place in the file.
+// Buffers are kept, not copied, and charged to the pool (nil: none); spilled
+// ones are referred to by their place in the file.
 func (p *Partition) EmitBarrier(b barrier.Barrier, pool *SnapshotPool) ([]Captured, error) {
 	ev := NewBarrier(b)
 	if !ev.Priority() {
@@ -26,7 +26,7 @@ func (p *Partition) EmitBarrier(b barrier.Barrier, pool *SnapshotPool) ([]Captur
 	var out []Captured
 	for ch := range p.channels {
 		c := &p.channels[ch]
-		out, _ = p.overtake(out, ch, &ev, 0, len(c.behind.list)-c.behind.head, pool)
+		out = p.overtake(out, ch, &ev, 0, len(c.behind.list)-c.behind.head, pool)
 	}
 	return out, nil
 }
@@ -62,7 +62,7 @@ func (p *Partition) Convert(id uint64, elapsed time.Duration, pool *SnapshotPool
 			e := NewBarrier(b)
 			ev = &e
 		}
-		out, _ = p.overtake(out, ch, ev, id, spilled, pool)
+		out = p.overtake(out, ch, ev, id, spilled, pool)
 		if found {
 			c.behind.remove(spilled)
 		}
@@ -90,16 +90,14 @@ func (p *Partition) queued(c *channel, spilled int, id uint64) (b barrier.Barrie
 // overtakes to out: the queue, or what is in it before the barrier to be
 // converted, and the first behind entries of the backlog, if the barrier comes
 // behind the whole queue (behind >= 0).
-func (p *Partition) overtake(out []Captured, ch int, ev *Event, convert uint64, behind int, pool *SnapshotPool) ([]Captured, bool) {
+func (p *Partition) overtake(out []Captured, ch int, ev *Event, convert uint64, behind int, pool *SnapshotPool) []Captured {
 	c := &p.channels[ch]
 	got := Captured{Channel: ch, pool: pool}
 	if n := c.gate.capacity(c.index) + max(behind, 0); n > 0 {
 		got.Pieces = make([]Piece, 0, n)
 	}
-	var found bool
-	got.Pieces, found = c.gate.overtake(c.index, ev, convert, behind >= 0, got.Pieces)
-	if !found {
-		return out, false
+	if !c.gate.overtake(c.index, ev, convert, behind >= 0, &got) {
+		return out
 	}
 	for i := range behind {
 		e := &c.behind.list[c.behind.head+i]
@@ -109,15 +107,14 @@ func (p *Partition) overtake(out []Captured, ch int, ev *Event, convert uint64, 
 			got.Pieces = append(got.Pieces, retained(e.buf))
 		default:
 			p.spill.file.keep(1)
-			got.Pieces = append(got.Pieces, Piece{seq: e.seq, size: int32(e.at.n), cont: int32(e.cont),
-				ext: &elsewhere{file: &p.spill.file, at: e.at}})
+			got.Pieces = append(got.Pieces, Piece{ext: &elsewhere{seq: e.seq, size: e.at.n, cont: e.cont, file: &p.spill.file, at: e.at}})
 		}
 	}
 	if len(got.Pieces) == 0 {
-		return out, true
+		return out
 	}
-	got.charge(0)
-	return append(out, got), true
+	got.chargeQueued(p.cfg.BufferSize)
+	return append(out, got)
 }
 
 // barrierAt returns the index, from the head, of the timeoutable barrier of a

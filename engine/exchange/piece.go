@@ -16,43 +16,67 @@ package exchange
 // frame's begin (continuation 0) opens one; the channel's stream as a whole
 // ends at the end of a frame.
 type Piece struct {
-	seq  uint64
-	buf  *Buffer    // retained; nil if the bytes are elsewhere
-	ext  *elsewhere // nil if they are in buf
-	from int32      // of the first byte in buf
-	size int32
-	cont int32
+	buf *Buffer    // nil if the bytes are not in a buffer
+	ext *elsewhere // nil if the piece is the whole of buf
 }
 
-// elsewhere is where the bytes of a piece lie that are not in a buffer.
+// elsewhere describes a piece that is not a whole buffer.
 type elsewhere struct {
+	seq  uint64
+	from int // of the first byte, in the piece's buffer
+	size int
+	cont int
 	data []byte     // of the piece's own
-	file *spillFile // if data is nil
+	file *spillFile // if there is neither buffer nor data
 	at   place
 }
 
 // retained returns a piece that is a whole buffer.
 func retained(b *Buffer) Piece {
 	b.Retain()
-	return Piece{seq: b.seq, buf: b, size: int32(len(b.data)), cont: int32(b.cont)}
+	return Piece{buf: b}
 }
 
 // Sequence returns the number in the channel of the buffer in which the piece
 // ends.
-func (p *Piece) Sequence() uint64 { return p.seq }
+func (p *Piece) Sequence() uint64 {
+	switch {
+	case p.ext != nil:
+		return p.ext.seq
+	case p.buf != nil:
+		return p.buf.seq
+	}
+	return 0
+}
 
 // Len returns the number of bytes.
-func (p *Piece) Len() int { return int(p.size) }
+func (p *Piece) Len() int {
+	switch {
+	case p.ext != nil:
+		return p.ext.size
+	case p.buf != nil:
+		return len(p.buf.data)
+	}
+	return 0
+}
 
 // Continuation returns how many leading bytes belong to a frame that began in
 // an earlier piece.
-func (p *Piece) Continuation() int { return int(p.cont) }
+func (p *Piece) Continuation() int {
+	switch {
+	case p.ext != nil:
+		return p.ext.cont
+	case p.buf != nil:
+		return p.buf.cont
+	}
+	return 0
+}
 
 // FirstRecord returns the offset at which the first frame begins, -1 if none
 // begins in this piece.
 func (p *Piece) FirstRecord() int {
-	if p.cont < p.size {
-		return int(p.cont)
+	if cont := p.Continuation(); cont < p.Len() {
+		return cont
 	}
 	return -1
 }
@@ -62,20 +86,22 @@ func (p *Piece) FirstRecord() int {
 // used for that if it is long enough. Any goroutine may call it. An error has
 // ErrSpill as its cause.
 func (p *Piece) Bytes(scratch []byte) ([]byte, error) {
+	e := p.ext
 	switch {
+	case e == nil && p.buf == nil:
+		return nil, nil // released
+	case e == nil:
+		return p.buf.data, nil
 	case p.buf != nil:
-		return p.buf.data[p.from : p.from+p.size], nil
-	case p.ext == nil || p.ext.data != nil:
-		if p.ext == nil {
-			return nil, nil // released
-		}
-		return p.ext.data, nil
+		return p.buf.data[e.from : e.from+e.size], nil
+	case e.data != nil:
+		return e.data, nil
 	}
-	if cap(scratch) < int(p.size) {
-		scratch = make([]byte, p.size)
+	if cap(scratch) < e.size {
+		scratch = make([]byte, e.size)
 	}
-	scratch = scratch[:p.size]
-	if err := p.ext.file.read(p.ext.at, scratch); err != nil {
+	scratch = scratch[:e.size]
+	if err := e.file.read(e.at, scratch); err != nil {
 		return nil, err
 	}
 	return scratch, nil
@@ -109,6 +135,7 @@ func (p *Piece) release() {
 type Captured struct {
 	Channel int // of the partition or of the gate
 	Pieces  []Piece
+	pin     *pin // of the first pieces, nil if all are retained
 	pool    *SnapshotPool
 	charged int64
 	spilled int64
@@ -117,7 +144,7 @@ type Captured struct {
 // Size returns the number of bytes captured.
 func (c *Captured) Size() (n int64) {
 	for i := range c.Pieces {
-		n += int64(c.Pieces[i].size)
+		n += int64(c.Pieces[i].Len())
 	}
 	return n
 }
@@ -125,28 +152,37 @@ func (c *Captured) Size() (n int64) {
 // Release gives back the buffers, the place in the spill file and the charge
 // to the pool. Any goroutine may call it; a second call does nothing.
 func (c *Captured) Release() {
+	mine := c.pin.end()
 	for i := range c.Pieces {
-		c.Pieces[i].release()
+		if c.pin == nil || i < mine || i >= c.pin.n {
+			c.Pieces[i].release()
+		} else {
+			c.Pieces[i] = Piece{} // still queued, and only there
+		}
 	}
-	c.Pieces = nil
+	c.Pieces, c.pin = nil, nil
 	c.pool.giveBack(c.charged, c.spilled)
 	c.charged, c.spilled = 0, 0
 }
 
-// charge charges the pieces from index i on to the pool. Those for which it
-// has no room are copied to its spill file.
-func (c *Captured) charge(i int) {
-	var total int64
-	for k := i; k < len(c.Pieces); k++ {
-		total += c.Pieces[k].memory()
-	}
-	if total == 0 {
-		return
+// chargeQueued charges what was captured of a queue, buffers of size bytes.
+func (c *Captured) chargeQueued(size int) {
+	total := int64(size) * int64(c.pin.n)
+	for i := c.pin.n; i < len(c.Pieces); i++ {
+		total += c.Pieces[i].memory()
 	}
 	if c.pool.Charge(total) {
 		c.charged += total
 		return
 	}
+	c.pin.settle(c.Pieces)
+	c.pin = nil
+	c.charge(0)
+}
+
+// charge charges the pieces from index i on, all retained, to the pool. Those
+// for which it has no room are copied to its spill file.
+func (c *Captured) charge(i int) {
 	for k := i; k < len(c.Pieces); k++ {
 		p := &c.Pieces[k]
 		m := p.memory()

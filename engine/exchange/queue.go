@@ -18,6 +18,7 @@ type queue struct {
 	bufs  int
 
 	next uint64 // number of the buffer behind the one that was popped last
+	pins []*pin // checkpoints that want the first buffers
 
 	blocked bool // stands still until the receiver resumes it
 	held    bool // the receiver does not want to read it, for now
@@ -73,6 +74,9 @@ func (q *queue) pop() element {
 		q.bufs--
 		q.bytes -= int64(len(e.buf.data))
 		q.next = e.buf.seq + 1
+		if len(q.pins) > 0 {
+			q.taking(e.buf)
+		}
 	}
 	return e
 }
@@ -97,12 +101,13 @@ func (q *queue) remove(i int) {
 	q.n--
 }
 
-// retain appends the buffers among the first n elements to pieces, each
-// retained. It copies no bytes.
-func (q *queue) retain(n int, pieces []Piece) []Piece {
+// list appends the buffers among the first n elements to pieces. It looks
+// into none of them.
+func (q *queue) list(n int, pieces []Piece) []Piece {
+	mask := len(q.ring) - 1
 	for i := range n {
-		if b := q.at(i).buf; b != nil {
-			pieces = append(pieces, retained(b))
+		if b := q.ring[(q.head+i)&mask].buf; b != nil {
+			pieces = append(pieces, Piece{buf: b})
 		}
 	}
 	return pieces

@@ -116,8 +116,9 @@ func (p *SnapshotPool) spill(pc *Piece) int64 {
 		p.stats.Failures++
 		return 0
 	}
+	moved := &elsewhere{seq: pc.Sequence(), size: at.n, cont: pc.Continuation(), file: &p.file, at: at}
 	pc.release()
-	pc.ext = &elsewhere{file: &p.file, at: at}
+	pc.ext = moved
 	n := int64(at.n)
 	p.stats.Spilled += n
 	p.stats.Total += n
