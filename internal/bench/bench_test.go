@@ -81,6 +81,26 @@ func TestFigure(t *testing.T) {
 	}
 }
 
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		got  result
+		want verdict
+		text string
+	}{
+		{atLeast("speed", 12, []float64{12e6}, 1e-6), met, "12.0 [12.0, 12.0]"},
+		{atLeast("speed", 12, []float64{11.98e6}, 1e-6), missed, "11.98 [12.0, 12.0]"},
+		{atLeast("speed", 12, []float64{7e6, 9e6}, 1e-6), missed, "8.00 [7.00, 9.00]"},
+		{atMost("pause", 1, []float64{1}, 1), met, "1.00 [1.00, 1.00]"},
+		{atMost("pause", 1, []float64{2}, 1), missed, "2.00 [2.00, 2.00]"},
+		{shown("figure", []float64{2}, 1), none, "2.00 [2.00, 2.00]"},
+		{atLeast("nothing measured", 1, nil, 1), missed, "NaN [NaN, NaN]"},
+	} {
+		if c.got.met != c.want || c.got.measured != c.text {
+			t.Errorf("%s: %q %q, want %q %q", c.got.goal, c.got.measured, c.got.met, c.text, c.want)
+		}
+	}
+}
+
 func TestChosen(t *testing.T) {
 	all, err := chosen("")
 	if err != nil || len(all) != len(rows) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // buffered is the capacity of the quicker peer's channels; more did not make it
@@ -143,8 +145,12 @@ func judged(what, sign string, bound float64, values []float64, factor float64, 
 	r := shown(what, values, factor)
 	r.goal = fmt.Sprintf("%s %s %g", what, sign, bound)
 	r.met = missed
-	if good(estimateOf(values).median * factor) {
+	m := estimateOf(values).median * factor
+	if good(m) {
 		r.met = met
+	} else if seen, err := strconv.ParseFloat(figure(m), 64); err == nil && good(seen) {
+		// Rounded it would look as if the goal were met.
+		r.measured = fmt.Sprintf("%.5g", m) + strings.TrimPrefix(r.measured, figure(m))
 	}
 	return r
 }
