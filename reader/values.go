@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/tidemark-io/tidemark/format"
@@ -25,15 +26,10 @@ func validate(what string, s *format.Schema, value []byte) error {
 // is of another kind; then format.Schema.Validate decides. The schema has been
 // checked, so its nesting is bounded.
 func skip(s *format.Schema, data []byte) (rest []byte, ok bool) {
+	if width := numberWidth(s.Type); width > 0 {
+		return cut(data, width)
+	}
 	switch s.Type {
-	case format.TypeInt8, format.TypeUint8:
-		return cut(data, 1)
-	case format.TypeInt16, format.TypeUint16:
-		return cut(data, 2)
-	case format.TypeInt32, format.TypeUint32, format.TypeFloat32:
-		return cut(data, 4)
-	case format.TypeInt64, format.TypeUint64, format.TypeFloat64, format.TypeTime, format.TypeDuration:
-		return cut(data, 8)
 	case format.TypeBool:
 		if len(data) == 0 || data[0] > 1 {
 			return nil, false
@@ -48,6 +44,22 @@ func skip(s *format.Schema, data []byte) (rest []byte, ok bool) {
 			return cut(data[2:], int(data[0]&0x7f)|int(data[1])<<7)
 		}
 		return nil, false
+	case format.TypeArray:
+		return skipMany(s.Elems[0], uint64(s.Len), data)
+	case format.TypeSlice:
+		n, size := binary.Uvarint(data)
+		if size <= 0 || size > 1 && data[size-1] == 0 || n > uint64(len(data)-size) {
+			return nil, false
+		}
+		return skipMany(s.Elems[0], n, data[size:])
+	case format.TypeOptional:
+		switch {
+		case len(data) == 0 || data[0] > 1:
+			return nil, false
+		case data[0] == 0:
+			return data[1:], true
+		}
+		return skip(s.Elems[0], data[1:])
 	case format.TypeStruct:
 		for i := range s.Fields {
 			if data, ok = skip(s.Fields[i].Schema, data); !ok {
@@ -57,6 +69,38 @@ func skip(s *format.Schema, data []byte) (rest []byte, ok bool) {
 		return data, true
 	}
 	return nil, false
+}
+
+// skipMany takes n values of one schema off the front, numbers all at once.
+func skipMany(s *format.Schema, n uint64, data []byte) (rest []byte, ok bool) {
+	if width := numberWidth(s.Type); width > 0 {
+		if n > uint64(len(data)/width) {
+			return nil, false
+		}
+		return data[int(n)*width:], true
+	}
+	for range n {
+		before := len(data)
+		if data, ok = skip(s, data); !ok || len(data) == before {
+			return nil, false // values without bytes are left to Validate
+		}
+	}
+	return data, true
+}
+
+// numberWidth is the width of a type whose bytes may have any value, else 0.
+func numberWidth(t format.Type) int {
+	switch t {
+	case format.TypeInt8, format.TypeUint8:
+		return 1
+	case format.TypeInt16, format.TypeUint16:
+		return 2
+	case format.TypeInt32, format.TypeUint32, format.TypeFloat32:
+		return 4
+	case format.TypeInt64, format.TypeUint64, format.TypeFloat64, format.TypeTime, format.TypeDuration:
+		return 8
+	}
+	return 0
 }
 
 // cut drops n bytes.

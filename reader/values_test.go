@@ -18,7 +18,11 @@ func TestSkipAgreesWithValidate(t *testing.T) {
 	}
 	schemas = append(schemas, &format.Schema{Type: format.TypeStruct, Fields: []format.Field{
 		{Name: "a", Schema: schemas[8]}, {Name: "b", Schema: schemas[1]}, {Name: "c", Schema: schemas[0]}}},
-		&format.Schema{Type: format.TypeSlice, Elems: []*format.Schema{schemas[1]}})
+		&format.Schema{Type: format.TypeSlice, Elems: []*format.Schema{schemas[1]}},
+		&format.Schema{Type: format.TypeSlice, Elems: []*format.Schema{schemas[8]}},
+		&format.Schema{Type: format.TypeArray, Len: 3, Elems: []*format.Schema{schemas[2]}},
+		&format.Schema{Type: format.TypeArray, Len: 2, Elems: []*format.Schema{schemas[0]}},
+		&format.Schema{Type: format.TypeOptional, Elems: []*format.Schema{schemas[8]}})
 	agreed := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		s := rapid.SampledFrom(schemas).Draw(rt, "schema")
