@@ -79,7 +79,9 @@ func (g *Gate) PollPriority() (el Element, ok bool) {
 		return el, false
 	}
 	g.mu.Lock()
-	el, ok = g.pollUrgent()
+	if ok = len(g.urgent) > 0; ok {
+		el = g.pollUrgent()
+	}
 	g.refresh()
 	g.mu.Unlock()
 	return el, ok
@@ -89,18 +91,24 @@ func (g *Gate) PollPriority() (el Element, ok bool) {
 // deliver.
 func (g *Gate) Urgent() bool { return g.rush.Load() }
 
-func (g *Gate) pollUrgent() (el Element, ok bool) {
-	if len(g.urgent) == 0 {
-		return el, false
-	}
+// pollUrgent takes the first element with priority; there must be one.
+func (g *Gate) pollUrgent() Element {
 	ch := g.urgent[0]
 	g.urgent = append(g.urgent[:0], g.urgent[1:]...)
-	return g.take(ch), true
+	g.rush.Store(len(g.urgent) > 0)
+	return g.take(ch)
+}
+
+// pushUrgent adds an element with priority.
+func (g *Gate) pushUrgent(ch int, e element) {
+	g.queues[ch].pushPriority(e)
+	g.urgent = append(g.urgent, ch)
+	g.rush.Store(true)
 }
 
 func (g *Gate) poll() (el Element, ok bool) {
-	if el, ok = g.pollUrgent(); ok {
-		return el, true
+	if len(g.urgent) > 0 {
+		return g.pollUrgent(), true
 	}
 	for g.n > 0 {
 		ch := g.ready[g.head]
@@ -152,9 +160,6 @@ func (g *Gate) list(ch int, q *queue) {
 // refresh makes it known whether there is something to deliver, and reports
 // whether there was nothing before.
 func (g *Gate) refresh() (first bool) {
-	if rush := len(g.urgent) > 0; rush != g.rush.Load() {
-		g.rush.Store(rush)
-	}
 	now := g.n > 0 || len(g.urgent) > 0
 	if now == g.some.Load() { // an atomic load is free, a store is not
 		return false
@@ -226,6 +231,7 @@ func (g *Gate) Close() {
 		q.prio = 0
 	}
 	g.n, g.urgent, g.bufs, g.bytes = 0, nil, 0, 0
+	g.rush.Store(false)
 	g.refresh()
 	g.mu.Unlock()
 	for _, b := range drop {
@@ -264,8 +270,7 @@ func (g *Gate) overtake(ch int, ev *Event, convert uint64, spilled bool, got *Ca
 	}
 	got.Pieces = q.list(n, got.Pieces)
 	got.pin = g.pinFirst(ch, len(got.Pieces))
-	q.pushPriority(element{ev: ev})
-	g.urgent = append(g.urgent, ch)
+	g.pushUrgent(ch, element{ev: ev})
 	g.refresh()
 	g.mu.Unlock()
 	g.wake()
@@ -292,8 +297,7 @@ func (g *Gate) push(ch int, e element) {
 	q := &g.queues[ch]
 	urgent := e.ev != nil && e.ev.Priority()
 	if urgent {
-		q.pushPriority(e)
-		g.urgent = append(g.urgent, ch)
+		g.pushUrgent(ch, e)
 	} else {
 		q.push(e)
 		if e.buf != nil {
