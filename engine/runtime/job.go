@@ -72,8 +72,12 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		if cerr := r.close(); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
-		if err != nil && ctx.Err() == nil {
+		switch cause := context.Cause(ctx); {
+		case err == nil:
+		case cause == nil:
 			err = j.blameFence(ctx, err)
+		case !errors.Is(err, cause): // it failed, and was cancelled before it restarted
+			err = fmt.Errorf("%w; before that: %w", cause, err)
 		}
 		if err == nil || ctx.Err() != nil || n >= j.cfg.Restart.Attempts || final(err) {
 			return err
