@@ -23,6 +23,7 @@ func (p *Partition) EmitBarrier(b barrier.Barrier, pool *SnapshotPool) ([]Captur
 	if err := p.Flush(); err != nil {
 		return nil, err
 	}
+	p.newest = b.ID
 	var out []Captured
 	for ch := range p.channels {
 		c := &p.channels[ch]
@@ -39,11 +40,14 @@ func (p *Partition) EmitBarrier(b barrier.Barrier, pool *SnapshotPool) ([]Captur
 // never sent as timeoutable, nothing changes.
 //
 // Call it when the timeout has passed, unless the checkpoint is over or
-// Hooks.Passed was called for it. Do not call it for a checkpoint when a newer
-// barrier was emitted.
+// Hooks.Passed was called for it. When a newer barrier was emitted it does
+// nothing.
 func (p *Partition) Convert(id uint64, elapsed time.Duration, pool *SnapshotPool) ([]Captured, error) {
 	if p.err != nil {
 		return nil, p.err
+	}
+	if id != p.newest {
+		return nil, nil
 	}
 	var out []Captured
 	var ev *Event // one for all channels, once the barrier is known
@@ -108,6 +112,8 @@ func (p *Partition) overtake(out []Captured, ch int, ev *Event, convert uint64, 
 		default:
 			p.spill.file.keep(1)
 			got.Pieces = append(got.Pieces, Piece{ext: &elsewhere{seq: e.seq, size: e.at.n, cont: e.cont, file: &p.spill.file, at: e.at}})
+			pool.hold(int64(e.at.n)) // the file keeps its length until the checkpoint is written
+			got.spilled += int64(e.at.n)
 		}
 	}
 	if len(got.Pieces) == 0 {

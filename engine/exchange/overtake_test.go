@@ -181,6 +181,9 @@ func TestPipelinedSubpartition(t *testing.T) {
 		if got := describe(t, w.mustEmit(t, barrier.Barrier{ID: 2, Alignment: barrier.Unaligned})); got != "0:0,1" {
 			t.Errorf("captured %s", got)
 		}
+		if parts := w.mustConvert(t, 1); parts != nil {
+			t.Error("the older one was converted")
+		}
 		if got := w.drainAll(t, 0); !equal(got, []int64{-1, 0, -1, 1}) {
 			t.Errorf("delivered %v", got)
 		}

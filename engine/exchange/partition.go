@@ -45,6 +45,7 @@ type Partition struct {
 	channels []channel
 	scratch  []byte // for frames that begin where the open buffer has little room
 	hint     int    // about the longest recent frame
+	newest   uint64 // id of the last barrier
 	err      error
 	count    Stats // the sender's own; published is for others
 	spill    spill
@@ -240,6 +241,9 @@ func (p *Partition) Emit(ev Event) error {
 	}
 	if ev.Kind == BarrierEvent && ev.Barrier.Timeoutable() && p.hooks.Passed != nil {
 		ev.passage = newPassage(ev.ID, len(p.channels), p.hooks.Passed)
+	}
+	if ev.Kind == BarrierEvent {
+		p.newest = ev.ID
 	}
 	for ch := range p.channels {
 		c := &p.channels[ch]

@@ -21,7 +21,7 @@ type SnapshotPool struct {
 // SnapshotStats are the counts of a SnapshotPool, in bytes.
 type SnapshotStats struct {
 	Used     int64 // charged now
-	Spilled  int64 // copied to the file and not yet released
+	Spilled  int64 // in the file, or in those of senders, and not yet released
 	Peak     int64 // largest Used
 	Total    int64 // ever copied to the file
 	Overrun  int64 // largest Used above the limit, since the file failed or there is none
@@ -90,6 +90,16 @@ func (p *SnapshotPool) giveBack(charged, spilled int64) {
 	p.mu.Lock()
 	p.stats.Used -= charged
 	p.stats.Spilled -= spilled
+	p.mu.Unlock()
+}
+
+// hold counts n bytes that lie in a sender's spill file for a checkpoint.
+func (p *SnapshotPool) hold(n int64) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	p.stats.Spilled += n
 	p.mu.Unlock()
 }
 
