@@ -29,10 +29,17 @@
 //   - Each buffer knows its number in the channel and where records start in
 //     it (rule R8), and is counted by references, so that a checkpoint can
 //     keep it while it travels on.
+//   - An unaligned barrier goes to the front of every queue. What it overtakes
+//     is the sender's part of the checkpoint ([Partition.EmitBarrier],
+//     [Partition.Convert]); what the receiver has taken and not processed, or
+//     takes until the barrier, is the receiver's ([Capture]). No buffer is
+//     copied, and the memory is bounded by a [SnapshotPool].
 //
 // How to read the source: frame.go (bytes of a record), buffer.go, queue.go,
 // gate.go, partition.go (sender), credit.go and spill.go (where its buffers
-// come from), cursor.go (frames out of buffers).
+// come from), cursor.go (frames out of buffers); for checkpoints overtake.go
+// and pin.go (sender), capture.go (receiver), piece.go (what both return and
+// how it is joined), snapshotpool.go and spillfile.go.
 package exchange
 
 import (
