@@ -214,6 +214,23 @@ func TestRestartAfterFailures(t *testing.T) {
 	}
 }
 
+// A failure does not wait for a checkpoint that is being written, however long
+// the store takes.
+func TestFailureDuringSlowCheckpoint(t *testing.T) {
+	st := faulty(t, `(delay 1h (op create) (name "*.data"))`)
+	src := numbers(2, 3000, 500)
+	rec := &recorder{}
+	rec.on = func(e engine.Event) {
+		if _, ok := e.(engine.CheckpointTriggered); ok {
+			src.raise(500)
+		}
+	}
+	cfg := engine.Config{Parallelism: 2, Observer: rec, Checkpoints: engine.CheckpointConfig{Store: st, Interval: time.Millisecond}}
+	if err := start(t, fusedJob(src, newLedger[counted](), newFuse(1500)), cfg).Wait(); !errors.Is(err, errUser) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // When the restarts are used up the last failure is the job's.
 func TestRestartsAreCounted(t *testing.T) {
 	g := engine.NewGraph("always")

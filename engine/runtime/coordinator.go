@@ -204,6 +204,7 @@ func (c *coordinator) acknowledge(p *pending, k ack) {
 		return
 	}
 	if p.acknowledge(k) && p.begin() {
+		p.committing = true
 		go c.commit(p)
 	}
 }
@@ -275,14 +276,24 @@ func (c *coordinator) abort(p *pending, reason error) {
 	for _, t := range c.a.tasks {
 		t.mail.post(func() error { return t.abortCheckpoint(p.id) })
 	}
+	writing := !p.committing
 	go func() {
-		p.end(reason)
+		// The attempt may have ended, the clean-up is still wanted.
+		ctx := context.WithoutCancel(p.ctx)
+		p.refuse(reason)
+		var early error
+		if writing { // ends uploads, however long the store takes for them
+			early = p.writer.Abort(ctx)
+		}
+		p.writing.Wait()
 		if m := p.committed; m != nil { // it was quicker
 			c.post(func() { c.completed(p, m) })
 			return
 		}
-		// The attempt may have ended, the clean-up is still wanted.
-		err := p.writer.Abort(context.WithoutCancel(p.ctx))
+		err := p.writer.Abort(ctx)
+		if err != nil && early != nil {
+			err = errors.Join(early, err)
+		}
 		c.post(func() { c.aborted(p, errors.Join(reason, err)) })
 	}()
 }

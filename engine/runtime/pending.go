@@ -26,7 +26,9 @@ type pending struct {
 	cancel    context.CancelCauseFunc
 	stopTimer func() bool
 	requests  []*request
-	ending    bool // given up, or committed; set by the coordinator
+	// committing and ending belong to the coordinator: all parts are written;
+	// the checkpoint is given up, or committed.
+	committing, ending bool
 
 	// writing counts those that use the writer: tasks that write their part,
 	// and the commit. committed may be read when it is down.
@@ -81,12 +83,17 @@ func (p *pending) begin() bool {
 
 // end refuses further use of the writer and waits for the present one.
 func (p *pending) end(cause error) {
+	p.refuse(cause)
+	p.writing.Wait()
+}
+
+// refuse refuses further use of the writer and asks the present one to end.
+func (p *pending) refuse(cause error) {
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
 	p.stopTimer()
 	p.cancel(cause)
-	p.writing.Wait()
 }
 
 // reply answers those who asked for the checkpoint.

@@ -100,6 +100,9 @@ func (t *Task) run() {
 			t.reportLate()
 		}
 	}
+	if err != nil {
+		t.attempt.fail(err) // before waiting: it ends what is being written
+	}
 	t.mail.close()
 	t.snapshots.wait()
 	if cerr := t.guard(t.close); err == nil {
