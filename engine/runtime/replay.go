@@ -21,7 +21,20 @@ type replay struct {
 	// streams of one generation take turns.
 	generations [][]*substream
 	turn        int
-	valve       *valve // of all streams, by number
+	valve       *valve // of all streams, by number, and of old channels without data
+	channels    []replayChannel
+}
+
+// replayChannel is what a channel of the replay's valve belongs to.
+type replayChannel struct {
+	gate       *gateInput
+	generation uint64
+}
+
+// hold adds a channel to the valve and returns its number.
+func (r *replay) hold(g *gateInput, generation uint64, c channelTime) int {
+	r.channels = append(r.channels, replayChannel{gate: g, generation: generation})
+	return r.valve.add(c)
 }
 
 // substream is what is left of one old channel.
@@ -105,20 +118,18 @@ func (r *replay) left(g *gateInput, receiver uint32) []format.Buffer {
 	return rows
 }
 
-// times are the watermarks of the streams of a gate that are not yet processed,
-// under the names that left gives them.
+// times are the watermarks of the old channels of a gate, under the names that
+// left gives them, apart from those of generations that are over.
 func (r *replay) times(g *gateInput, receiver int) []format.ChannelWatermark {
-	if r == nil {
+	if r == nil || r.current() == nil {
 		return nil
 	}
 	var rows []format.ChannelWatermark
-	for _, streams := range r.generations {
-		for _, s := range streams {
-			if s.gate == g && len(s.rest()) > 0 {
-				c := r.valve.channels[s.number]
-				rows = append(rows, format.ChannelWatermark{Sender: uint32(s.number), Receiver: receiver, Generation: s.generation,
-					Watermark: c.watermark, Status: status(c.idle)})
-			}
+	for number, c := range r.channels {
+		if c.gate == g && c.generation >= r.generations[0][0].generation {
+			time := r.valve.channels[number]
+			rows = append(rows, format.ChannelWatermark{Sender: uint32(number), Receiver: receiver, Generation: c.generation,
+				Watermark: time.watermark, Status: status(time.idle)})
 		}
 	}
 	return rows
@@ -130,56 +141,61 @@ type streamKey struct {
 	receiver, sender uint32
 }
 
-// loadReplay reads the in-flight data that this task's gates receive.
+// loadReplay reads the in-flight data that this task's gates receive, nil if
+// there is none.
 func (t *Task) loadReplay() (*replay, error) {
 	r := t.attempt.restored
 	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 {
 		return nil, nil
 	}
+	rp := &replay{valve: newValve(0)}
 	byGeneration := map[uint64][]*substream{}
-	seeds := map[int]channelTime{}
-	n := 0
 	for _, g := range t.input.gates {
-		streams, err := t.loadGate(g)
+		wanted, accept, err := t.wantedStreams(g)
+		if err == nil && len(wanted) > 0 {
+			err = t.loadGate(rp, g, wanted, accept, byGeneration)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("restoring in-flight data of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
 		}
-		for _, s := range streams {
-			s.number = n
-			n++
-			byGeneration[s.generation] = append(byGeneration[s.generation], s)
-		}
-		if err := t.seed(seeds, g, streams); err != nil {
-			return nil, err
-		}
 	}
-	if n == 0 {
+	if len(byGeneration) == 0 {
 		return nil, nil
 	}
-	rp := &replay{valve: newValve(n)}
 	for _, generation := range sortedKeys(byGeneration) {
 		rp.generations = append(rp.generations, byGeneration[generation])
-	}
-	for number, c := range seeds {
-		rp.valve.channels[number] = c
 	}
 	return rp, nil
 }
 
-// seed finds the watermark that each stream had before its first stored byte
-// (R3 iii).
-func (t *Task) seed(seeds map[int]channelTime, g *gateInput, streams []*substream) error {
-	byKey := map[streamKey]*substream{}
+// loadGate reads what one gate receives. The valve gets a channel for each old
+// channel of the old receivers, also for those that had nothing in flight: they
+// hold event time back as they did, with the watermark they had before the first
+// stored byte (R3 iii).
+func (t *Task) loadGate(rp *replay, g *gateInput, wanted []int, accept func(hash uint32) bool, byGeneration map[uint64][]*substream) error {
+	streams, err := t.loadStreams(g, wanted, accept)
+	if err != nil {
+		return err
+	}
+	numbers := map[streamKey]int{}
 	for _, s := range streams {
-		byKey[streamKey{s.generation, s.receiver, s.sender}] = s
+		s.number = rp.hold(g, s.generation, channelTime{watermark: NoWatermark})
+		numbers[streamKey{s.generation, s.receiver, s.sender}] = s.number
+		byGeneration[s.generation] = append(byGeneration[s.generation], s)
 	}
 	for row, err := range t.attempt.restored.ck.ChannelWatermarks(t.attempt.ctx, t.attempt.plan.edgeID(g.edge)) {
 		if err != nil {
-			return fmt.Errorf("restoring watermarks of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
+			return fmt.Errorf("watermarks: %w", err)
 		}
 		w := row.Row
-		if s := byKey[streamKey{w.Generation, uint32(w.Receiver), w.Sender}]; s != nil {
-			seeds[s.number] = channelTime{watermark: w.Watermark, idle: w.Status == format.StatusIdle}
+		if !slices.Contains(wanted, w.Receiver) {
+			continue
+		}
+		seed := channelTime{watermark: w.Watermark, idle: w.Status == format.StatusIdle}
+		if number, ok := numbers[streamKey{w.Generation, uint32(w.Receiver), w.Sender}]; ok {
+			rp.valve.channels[number] = seed
+		} else {
+			rp.hold(g, w.Generation, seed)
 		}
 	}
 	return nil
@@ -194,13 +210,9 @@ func sortedKeys[V any](m map[uint64]V) []uint64 {
 	return keys
 }
 
-// loadGate reads the sub-streams of one edge: first the receiving side's part of
-// each, then the sending side's, which continues it.
-func (t *Task) loadGate(g *gateInput) ([]*substream, error) {
-	wanted, accept, err := t.wantedStreams(g)
-	if err != nil || len(wanted) == 0 {
-		return nil, err
-	}
+// loadStreams reads the sub-streams of one edge: first the receiving side's part
+// of each, then the sending side's, which continues it.
+func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(hash uint32) bool) ([]*substream, error) {
 	joiners := map[streamKey]*joiner{}
 	for _, side := range []format.Kind{format.KindInputChannel, format.KindOutputChannel} {
 		for row, err := range t.attempt.restored.ck.Buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side) {

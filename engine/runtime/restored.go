@@ -36,11 +36,12 @@ type restored struct {
 
 	mu       sync.Mutex
 	problems []Problem
+	times    map[string][]format.SubtaskWatermark // by uid, as they are read
 }
 
 // openRestored opens a checkpoint and reads what it says of the job graph.
 func openRestored(ctx context.Context, st store.Store, at restorePoint) (r *restored, err error) {
-	r = &restored{restorePoint: at, external: at.external != nil, ops: map[string]format.Operator{}, states: map[string][]format.State{}}
+	r = &restored{restorePoint: at, external: at.external != nil, ops: map[string]format.Operator{}, states: map[string][]format.State{}, times: map[string][]format.SubtaskWatermark{}}
 	if r.external {
 		st = at.external
 	}

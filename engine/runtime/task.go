@@ -129,6 +129,9 @@ func (t *Task) guard(f func() error) (err error) {
 // open prepares the operators, the last first, so that an operator may emit
 // while it opens.
 func (t *Task) open() error {
+	if err := t.resumeTime(); err != nil {
+		return err
+	}
 	for i := len(t.ops) - 1; i >= 0; i-- {
 		t.current = i
 		if err := t.ops[i].op.Open(t.ops[i].env); err != nil {
@@ -145,6 +148,9 @@ func (t *Task) open() error {
 
 // start lets the operators act that waited for all to be open.
 func (t *Task) start() error {
+	if err := t.repeatTime(); err != nil {
+		return err
+	}
 	for i := range t.ops {
 		t.current = i
 		if op, ok := t.ops[i].op.(Starter); ok {

@@ -31,6 +31,12 @@ func newValve(channels int) *valve {
 	return v
 }
 
+// add adds a channel and returns its number.
+func (v *valve) add(c channelTime) int {
+	v.channels = append(v.channels, c)
+	return len(v.channels) - 1
+}
+
 // watermark takes a watermark of one channel and reports whether the combined
 // one advanced. A watermark that falls back is ignored.
 func (v *valve) watermark(channel int, w int64) bool {
