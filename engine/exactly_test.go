@@ -25,7 +25,7 @@ func often(st store.Store, src interface{ raise(int64) }, step int64) (engine.Ch
 }
 
 func TestKeyedCountsWithFrequentCheckpoints(t *testing.T) {
-	for p := 1; p <= 4; p++ {
+	for _, p := range upTo(4) {
 		t.Run(fmt.Sprintf("parallelism=%d", p), func(t *testing.T) {
 			t.Parallel()
 			const splits, n = 4, 4000
@@ -88,7 +88,7 @@ func ordered() engine.Watermarks[numbered] {
 }
 
 func TestWindowsWithFrequentCheckpoints(t *testing.T) {
-	for p := 1; p <= 4; p++ {
+	for _, p := range upTo(4) {
 		t.Run(fmt.Sprintf("parallelism=%d", p), func(t *testing.T) {
 			t.Parallel()
 			const splits, n = 4, 4000
@@ -117,8 +117,8 @@ func TestWithoutCheckpoints(t *testing.T) {
 // both with keyed state and with windows.
 func TestRestoreAtAnotherParallelism(t *testing.T) {
 	const splits, n = 4, 2000
-	for p := 1; p <= 5; p++ {
-		for q := 1; q <= 5; q++ {
+	for _, p := range upTo(5) {
+		for _, q := range upTo(5) {
 			t.Run(fmt.Sprintf("%d-to-%d", p, q), func(t *testing.T) {
 				t.Parallel()
 				st := mem.New()

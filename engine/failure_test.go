@@ -193,7 +193,7 @@ func (w *panicWriter) Close() error {
 // whenever the failure.
 func TestRestartAfterFailures(t *testing.T) {
 	const splits, n = 3, 2000
-	for p := 1; p <= 4; p++ {
+	for _, p := range upTo(4) {
 		for _, after := range []int64{1, 700, 2500, splits*n - 1} {
 			t.Run(fmt.Sprintf("parallelism=%d,after=%d", p, after), func(t *testing.T) {
 				t.Parallel()

@@ -369,6 +369,19 @@ func (r *seriesReader[T]) Position(dst []byte) []byte {
 
 func (r *seriesReader[T]) Close() error { return nil }
 
+// upTo are parallelisms from 1 to most; only the ends in the short form, which
+// runs under the race detector.
+func upTo(most int) []int {
+	if testing.Short() {
+		return []int{1, most}
+	}
+	var list []int
+	for p := 1; p <= most; p++ {
+		list = append(list, p)
+	}
+	return list
+}
+
 // recorder keeps a job's events.
 type recorder struct {
 	mu     sync.Mutex

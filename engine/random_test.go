@@ -28,6 +28,7 @@ type scenario struct {
 	runs     []leg
 	chaining bool
 	small    bool
+	mode     string // of checkpoints: "aligned", "unaligned", "timeout"
 }
 
 // stage is one operator of the chain.
@@ -70,12 +71,20 @@ func randomScenario(r *rand.Rand) scenario {
 		s.runs = append(s.runs, l)
 	}
 	slices.Reverse(s.runs) // the last one finishes
+	s.mode = []string{"aligned", "unaligned", "timeout"}[r.IntN(3)]
+	if s.mode != "aligned" {
+		// A forward connection of unequal parallelism may hold data in
+		// flight and be chained at the next parallelism: that is refused.
+		for i := range s.stages {
+			s.stages[i].parallelism = 0
+		}
+	}
 	return s
 }
 
 func (s scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d splits of %d, step %d, chaining=%v small=%v:", s.splits, s.n, s.step, s.chaining, s.small)
+	fmt.Fprintf(&b, "%d splits of %d, step %d, chaining=%v small=%v %s:", s.splits, s.n, s.step, s.chaining, s.small, s.mode)
 	for _, st := range s.stages {
 		fmt.Fprintf(&b, " %s/%d", st.kind, st.parallelism)
 	}
@@ -334,6 +343,10 @@ func TestRandomJobs(t *testing.T) {
 				cfg := engine.Config{DisableChaining: !s.chaining, KeyGroups: 32, Restore: latest,
 					Restart:     engine.RestartConfig{Attempts: 3},
 					Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
+				cfg.Checkpoints.Unaligned = s.mode != "aligned"
+				if s.mode == "timeout" {
+					cfg.Checkpoints.AlignedTimeout = time.Millisecond
+				}
 				if s.small {
 					cfg.Exchange = small()
 				}

@@ -292,8 +292,8 @@ func (l *listed) Process(_ *engine.Context[int64], r numbered, _ *engine.Output[
 // evenly, each item once; of union lists
 // every subtask gets everything.
 func TestListsAtAnotherParallelism(t *testing.T) {
-	for p := 1; p <= 4; p++ {
-		for q := 1; q <= 4; q++ {
+	for _, p := range upTo(4) {
+		for _, q := range upTo(4) {
 			st := mem.New()
 			var got [][]numbered
 			for i, parallelism := range []int{p, q} {

@@ -88,6 +88,9 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		}
 		var rerr error
 		if r, rerr = j.restart(ctx, r); rerr != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				rerr = cause
+			}
 			return errors.Join(rerr, err)
 		}
 		e := Restarting{Attempt: n + 1}
