@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,11 @@ func inThreeRuns(t *testing.T, unaligned bool, parallelism [3]int, step int64, b
 
 // eachThreeRuns is inThreeRuns for all parallelisms and both alignments, each a test of its own.
 func eachThreeRuns(t *testing.T, f func(t *testing.T, unaligned bool, parallelism [3]int)) {
-	for _, p := range threeRuns {
+	list := threeRuns
+	if testing.Short() {
+		list = [][3]int{{2, 2, 2}, {2, 3, 1}, {1, 4, 3}}
+	}
+	for _, p := range list {
 		for _, unaligned := range []bool{false, true} {
 			mode := map[bool]string{false: "aligned", true: "unaligned"}[unaligned]
 			t.Run(fmt.Sprintf("%s/%d-%d-%d", mode, p[0], p[1], p[2]), func(t *testing.T) {
@@ -150,5 +155,52 @@ func countPerWindow() engine.Aggregate[int64, numbered, int64, windowSum] {
 	return engine.Aggregate[int64, numbered, int64, windowSum]{
 		Add:    func(acc int64, _ numbered) int64 { return acc + 1 },
 		Result: func(k int64, w engine.Window, acc int64) windowSum { return windowSum{k, w.Start, acc} },
+	}
+}
+
+// Failures between checkpoints lose and double nothing, whatever the partitioners
+// between the operators.
+func TestTopologyThroughFailures(t *testing.T) {
+	const splits, n = 3, 3000
+	for _, unaligned := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unaligned=%v", unaligned), func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			src, out := numbers(splits, n, 300), newLedger[counted]()
+			cfg := engine.Config{Parallelism: 3, Restart: engine.RestartConfig{Attempts: 5}}
+			var rec *recorder
+			cfg.Checkpoints, rec = often(mem.New(), src, 300)
+			cfg.Checkpoints.Unaligned = unaligned
+			cfg.Observer = rec
+			g := engine.NewGraph("failures")
+			s := engine.From(g, "numbers", src, ordered())
+			fragile := func(r numbered) numbered {
+				if calls.Add(1)%1700 == 0 && calls.Load() < 9000 {
+					panic("induced")
+				}
+				return r
+			}
+			even := engine.Map(s.Filter(func(r numbered) bool { return r.Seq%2 == 0 }).Shuffle(), fragile)
+			odd := engine.Map(s.Filter(func(r numbered) bool { return r.Seq%2 == 1 }).Rescale(), fragile, engine.Parallelism(2))
+			byKey := engine.KeyBy(engine.Union(even, odd.Global()), func(r numbered) int64 { return r.Key })
+			engine.Apply(byKey, "count", newCounter).To("out", out)
+			run(t, g, cfg)
+			var got, want []numbered
+			for _, r := range out.records() {
+				got = append(got, numbered{r.Split, r.Seq, r.Key})
+			}
+			for s := range int64(splits) {
+				for i := range int64(n) {
+					want = append(want, numbered{s, i, keyOf(int(s), uint64(i))})
+				}
+			}
+			checkSame(t, got, want, compareNumbered)
+			failed := len(eventsOf[engine.TaskFailed](rec))
+			if failed == 0 {
+				t.Error("nothing failed")
+			}
+			t.Logf("RESULT TestTopologyThroughFailures unaligned=%v failures=%d checkpoints=%d records=%d", unaligned, failed,
+				len(eventsOf[engine.CheckpointCompleted](rec)), len(got))
+		})
 	}
 }
