@@ -137,8 +137,8 @@ func (t *Task) finish() error {
 // channel.
 func (t *Task) Control(channel int, f exchange.Frame) {
 	v := t.input.valve
-	if t.input.replay != nil {
-		v = t.input.replay.valve
+	if g := t.input.replay.current(); g != nil {
+		v = g.valve
 	}
 	switch f.Kind() {
 	case exchange.TagWatermark:

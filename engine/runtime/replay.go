@@ -17,24 +17,17 @@ import (
 // the records that are this subtask's, so it is as good as data that was sent to
 // it; no half record is left in it.
 type replay struct {
-	// generations are delivered one after the other, gate by gate within; the
-	// streams of one generation take turns.
-	generations [][]*substream
-	turn        int
-	valve       *valve // of all streams, by number, and of old channels without data
-	channels    []replayChannel
+	generations []*generation // delivered one after the other
 }
 
-// replayChannel is what a channel of the replay's valve belongs to.
-type replayChannel struct {
-	gate       *gateInput
-	generation uint64
-}
-
-// hold adds a channel to the valve and returns its number.
-func (r *replay) hold(g *gateInput, generation uint64, c channelTime) int {
-	r.channels = append(r.channels, replayChannel{gate: g, generation: generation})
-	return r.valve.add(c)
+// generation is what was in flight between two restores, with event time on its
+// channels.
+type generation struct {
+	number  uint64
+	streams []*substream // take turns
+	turn    int
+	valve   *valve
+	gates   []*gateInput // of each channel of the valve
 }
 
 // substream is what is left of one old channel.
@@ -43,47 +36,59 @@ type substream struct {
 	receiver   uint32 // old subtasks that name it
 	sender     uint32
 	generation uint64
-	number     int      // channel of the replay's valve
-	chunks     [][]byte // whole frames; the first is being read
+	channel    int      // of its generation's valve
+	chunks     [][]byte // whole frames; the first is read next
 	cursor     *exchange.Cursor
 	reading    bool
 }
 
-// current is the next stream to read, nil if the replay is over.
-func (r *replay) current() *substream {
-	for len(r.generations) > 0 {
-		live := r.generations[0]
-		for range live {
-			s := live[r.turn%len(live)]
-			if s.reading || len(s.chunks) > 0 {
-				return s
-			}
-			r.turn++
+// hold adds a channel to the valve and returns its number.
+func (g *generation) hold(gate *gateInput, c channelTime) int {
+	g.gates = append(g.gates, gate)
+	return g.valve.add(c)
+}
+
+// next is the stream whose turn it is, nil if all are read.
+func (g *generation) next() *substream {
+	for range g.streams {
+		if s := g.streams[g.turn%len(g.streams)]; s.reading || len(s.chunks) > 0 {
+			return s
+		}
+		g.turn++
+	}
+	return nil
+}
+
+// current is the generation that is delivered now, nil if the replay is over.
+func (r *replay) current() *generation {
+	for r != nil && len(r.generations) > 0 {
+		if g := r.generations[0]; g.next() != nil {
+			return g
 		}
 		r.generations = r.generations[1:]
-		r.turn = 0
 	}
 	return nil
 }
 
 // step reads from the replay. It reports false if there is nothing left.
 func (r *replay) step(t *Task) (bool, error) {
-	s := r.current()
-	if s == nil {
+	g := r.current()
+	if g == nil {
 		return false, nil
 	}
+	s := g.next()
 	if !s.reading {
 		s.cursor.Feed(s.chunks[0])
 		s.chunks = s.chunks[1:]
 		s.reading = true
 	}
-	exhausted, err := s.gate.receiver.Run(t, s.number, s.cursor)
+	exhausted, err := s.gate.receiver.Run(t, s.channel, s.cursor)
 	if err != nil {
 		return true, fmt.Errorf("replaying in-flight data of channel %d→%d of edge %s: %w", s.sender, s.receiver, t.attempt.plan.edgeID(s.gate.edge), err)
 	}
 	if exhausted {
 		s.reading = false
-		r.turn++
+		g.turn++
 	}
 	return true, nil
 }
@@ -100,18 +105,18 @@ func (s *substream) rest() [][]byte {
 // left are rows for what a gate has not processed of the replay, for a
 // checkpoint that is taken meanwhile. The streams are numbered anew, since
 // several old ones may have come to this subtask.
-func (r *replay) left(g *gateInput, receiver uint32) []format.Buffer {
-	if r == nil {
+func (r *replay) left(gate *gateInput, receiver uint32) []format.Buffer {
+	if r.current() == nil {
 		return nil
 	}
 	var rows []format.Buffer
-	for _, streams := range r.generations {
-		for _, s := range streams {
-			if s.gate != g {
+	for _, g := range r.generations {
+		for _, s := range g.streams {
+			if s.gate != gate {
 				continue
 			}
 			for i, chunk := range s.rest() {
-				rows = append(rows, format.NewBuffer(receiver, uint32(s.number), s.generation, uint64(i), 0, chunk))
+				rows = append(rows, format.NewBuffer(receiver, uint32(s.channel), g.number, uint64(i), 0, chunk))
 			}
 		}
 	}
@@ -119,17 +124,18 @@ func (r *replay) left(g *gateInput, receiver uint32) []format.Buffer {
 }
 
 // times are the watermarks of the old channels of a gate, under the names that
-// left gives them, apart from those of generations that are over.
-func (r *replay) times(g *gateInput, receiver int) []format.ChannelWatermark {
-	if r == nil || r.current() == nil {
+// left gives them.
+func (r *replay) times(gate *gateInput, receiver int) []format.ChannelWatermark {
+	if r.current() == nil {
 		return nil
 	}
 	var rows []format.ChannelWatermark
-	for number, c := range r.channels {
-		if c.gate == g && c.generation >= r.generations[0][0].generation {
-			time := r.valve.channels[number]
-			rows = append(rows, format.ChannelWatermark{Sender: uint32(number), Receiver: receiver, Generation: c.generation,
-				Watermark: time.watermark, Status: status(time.idle)})
+	for _, g := range r.generations {
+		for channel, c := range g.valve.channels {
+			if g.gates[channel] == gate {
+				rows = append(rows, format.ChannelWatermark{Sender: uint32(channel), Receiver: receiver, Generation: g.number,
+					Watermark: c.watermark, Status: status(c.idle)})
+			}
 		}
 	}
 	return rows
@@ -148,42 +154,52 @@ func (t *Task) loadReplay() (*replay, error) {
 	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 {
 		return nil, nil
 	}
-	rp := &replay{valve: newValve(0)}
-	byGeneration := map[uint64][]*substream{}
+	rp := &replay{}
 	for _, g := range t.input.gates {
 		wanted, accept, err := t.wantedStreams(g)
 		if err == nil && len(wanted) > 0 {
-			err = t.loadGate(rp, g, wanted, accept, byGeneration)
+			err = t.loadGate(rp, g, wanted, accept)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("restoring in-flight data of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
 		}
 	}
-	if len(byGeneration) == 0 {
+	slices.SortFunc(rp.generations, func(a, b *generation) int { return compare(a.number, b.number) })
+	if rp.current() == nil {
 		return nil, nil
 	}
-	for _, generation := range sortedKeys(byGeneration) {
-		rp.generations = append(rp.generations, byGeneration[generation])
-	}
 	return rp, nil
+}
+
+// generation finds or adds a generation.
+func (r *replay) generation(number uint64) *generation {
+	for _, g := range r.generations {
+		if g.number == number {
+			return g
+		}
+	}
+	g := &generation{number: number, valve: newValve(0)}
+	r.generations = append(r.generations, g)
+	return g
 }
 
 // loadGate reads what one gate receives. The valve gets a channel for each old
 // channel of the old receivers, also for those that had nothing in flight: they
 // hold event time back as they did, with the watermark they had before the first
 // stored byte (R3 iii).
-func (t *Task) loadGate(rp *replay, g *gateInput, wanted []int, accept func(hash uint32) bool, byGeneration map[uint64][]*substream) error {
-	streams, err := t.loadStreams(g, wanted, accept)
+func (t *Task) loadGate(rp *replay, gate *gateInput, wanted []int, accept func(hash uint32) bool) error {
+	streams, err := t.loadStreams(gate, wanted, accept)
 	if err != nil {
 		return err
 	}
-	numbers := map[streamKey]int{}
+	byKey := map[streamKey]*substream{}
 	for _, s := range streams {
-		s.number = rp.hold(g, s.generation, channelTime{watermark: NoWatermark})
-		numbers[streamKey{s.generation, s.receiver, s.sender}] = s.number
-		byGeneration[s.generation] = append(byGeneration[s.generation], s)
+		g := rp.generation(s.generation)
+		s.channel = g.hold(gate, channelTime{watermark: NoWatermark})
+		g.streams = append(g.streams, s)
+		byKey[streamKey{s.generation, s.receiver, s.sender}] = s
 	}
-	for row, err := range t.attempt.restored.ck.ChannelWatermarks(t.attempt.ctx, t.attempt.plan.edgeID(g.edge)) {
+	for row, err := range t.attempt.restored.ck.ChannelWatermarks(t.attempt.ctx, t.attempt.plan.edgeID(gate.edge)) {
 		if err != nil {
 			return fmt.Errorf("watermarks: %w", err)
 		}
@@ -191,23 +207,14 @@ func (t *Task) loadGate(rp *replay, g *gateInput, wanted []int, accept func(hash
 		if !slices.Contains(wanted, w.Receiver) {
 			continue
 		}
-		seed := channelTime{watermark: w.Watermark, idle: w.Status == format.StatusIdle}
-		if number, ok := numbers[streamKey{w.Generation, uint32(w.Receiver), w.Sender}]; ok {
-			rp.valve.channels[number] = seed
+		g, seed := rp.generation(w.Generation), channelTime{watermark: w.Watermark, idle: w.Status == format.StatusIdle}
+		if s := byKey[streamKey{w.Generation, uint32(w.Receiver), w.Sender}]; s != nil {
+			g.valve.channels[s.channel] = seed
 		} else {
-			rp.hold(g, w.Generation, seed)
+			g.hold(gate, seed)
 		}
 	}
 	return nil
-}
-
-func sortedKeys[V any](m map[uint64]V) []uint64 {
-	keys := make([]uint64, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // loadStreams reads the sub-streams of one edge: first the receiving side's part
