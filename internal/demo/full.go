@@ -27,7 +27,7 @@ func (d *demo) runFull(ctx context.Context) error {
 	if _, err := exec.LookPath("npm"); err != nil {
 		return fmt.Errorf("npm is not on this machine; `make demo` runs without it: %w", err)
 	}
-	if err := d.build(ctx); err != nil {
+	if err := d.build(ctx, "parquet"); err != nil {
 		return err
 	}
 	input := d.path("flights-3m.parquet")

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -58,7 +59,7 @@ const faults = `(delay 200ms (op commit) (name "` + killed + `/*.data") (count 1
 
 func (d *demo) run(ctx context.Context) error {
 	const input = "testdata/flights-20k.json"
-	if err := d.build(ctx); err != nil {
+	if err := d.build(ctx, ""); err != nil {
 		return err
 	}
 	say("run the job flights on %s: hourly departures by airport,", input)
@@ -92,15 +93,20 @@ func (d *demo) job(input, rate string) []string {
 	return args[:len(args):len(args)]
 }
 
-// build compiles the command and clears what an earlier run left.
-func (d *demo) build(ctx context.Context) error {
+// build compiles the command, with build tags if any, and clears what an earlier
+// run left.
+func (d *demo) build(ctx context.Context, tags string) error {
 	for _, old := range []string{"checkpoints", "output"} {
 		if err := os.RemoveAll(d.path(old)); err != nil {
 			return err
 		}
 	}
 	say("build the command")
-	return d.exec(ctx, "go", "build", "-o", d.path("tidemark"), "./cmd/tidemark")
+	args := []string{"build", "-o", d.path("tidemark"), "./cmd/tidemark"}
+	if tags != "" {
+		args = slices.Insert(args, 1, "-tags", tags)
+	}
+	return d.exec(ctx, "go", args...)
 }
 
 // show prints a command of ours and its output.
