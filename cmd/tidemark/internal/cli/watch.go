@@ -145,9 +145,5 @@ func status(running time.Duration, rate float64, last string, pressured float64)
 
 // summary is the line about a job that has ended.
 func summary(took time.Duration, last string, late int64) string {
-	text := fmt.Sprintf("ended after %s, %s", took.Round(100*time.Millisecond), last)
-	if late > 0 {
-		text += fmt.Sprintf(", %d late records dropped", late)
-	}
-	return text
+	return fmt.Sprintf("ended after %s, %s, late records dropped: %d", took.Round(100*time.Millisecond), last, late)
 }
