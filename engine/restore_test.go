@@ -48,8 +48,7 @@ type shape struct {
 
 // bound is a Process that binds what it is told to.
 type bound[K any] struct {
-	bind   func(*engine.Binder) error
-	timers bool
+	bind func(*engine.Binder) error
 }
 
 func (b *bound[K]) Open(x *engine.Binder) error { return b.bind(x) }
