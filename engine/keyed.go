@@ -215,6 +215,9 @@ func (k *keyed) drain(watermark int64, fire func(state.Timer) error) (bool, erro
 // reached, at least one if any has, until the task asks for attention (R3). The
 // others are put back before it returns, so that a snapshot finds them.
 func (k *keyed) catchUp(highest int64, fire func(state.Timer) error) (done bool, err error) {
+	if k.timers == nil {
+		return true, nil
+	}
 	var later []state.Timer
 	defer func() {
 		for _, t := range later {
@@ -251,6 +254,14 @@ func (k *keyed) snapshot(s *runtime.Snapshot) error {
 			return fmt.Errorf("state %q: %w", t.spec.Name, err)
 		}
 		s.Add(t.spec, func(ctx context.Context, sl *writer.Slice) error {
+			for b := range snap.Batches() { // nothing unless widths are fixed
+				if err := sl.KeyedBatch(b.Hashes, b.Keys, b.Values); err != nil {
+					return err
+				}
+			}
+			if snap.Fixed() {
+				return nil
+			}
 			for e := range snap.Entries() {
 				if err := sl.Keyed(e.Hash, e.Key, e.Namespace, e.Value); err != nil {
 					return err

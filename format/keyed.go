@@ -2,6 +2,8 @@ package format
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 
 	"github.com/tidemark-io/tidemark/keygroup"
 )
@@ -35,6 +37,72 @@ func (b *KeyedBuilder) Append(hash keygroup.Hash, key, namespace, value []byte) 
 	b.place(hash, key, namespace)
 	b.putBytes(colValue, value)
 	b.endRow()
+}
+
+// AppendFixed appends entries of keyed state whose keys and values have one
+// width each and which have no namespaces. Keys and values lie one behind the
+// other: the widths are their lengths divided by the number of hashes, which
+// must divide them. It stops before the row that would make [Builder.Size] more
+// than limit (without what the row takes besides key and value) unless that is
+// the first of the block, and returns the number of rows appended. Everything
+// is copied.
+func (b *KeyedBuilder) AppendFixed(hashes []keygroup.Hash, keys, values []byte, limit int) int {
+	if len(hashes) == 0 {
+		return 0
+	}
+	kw, vw := len(keys)/len(hashes), len(values)/len(hashes)
+	fixed := b.kind == KindKeyed && b.err == nil &&
+		b.cols[colKey].keeps(b.rows, kw) && b.cols[colNamespace].keeps(b.rows, 0) && b.cols[colValue].keeps(b.rows, vw)
+	if !fixed {
+		return b.appendEach(hashes, keys, values, limit)
+	}
+	if b.rows == 0 {
+		b.first = uint64(hashes[0])
+		b.cols[colKey].width, b.cols[colNamespace].width, b.cols[colValue].width = kw, 0, vw
+	}
+	c := &b.cols[colHash]
+	c.data = slices.Grow(c.data, binary.MaxVarintLen32*len(hashes))
+	deltas := c.data[:cap(c.data)]
+	at, n, size, prev := len(c.data), 0, b.size, c.prev
+	for ; n < len(hashes) && (size+kw+vw <= limit || b.rows == 0 && n == 0); n++ {
+		h := uint64(hashes[n])
+		if h < prev {
+			b.err = invalid("%s falls from %d to %d", b.info.columns[colHash].Name, prev, h)
+			break
+		}
+		d, before := h-prev, at
+		for ; d >= 0x80; d >>= 7 {
+			deltas[at] = byte(d) | 0x80
+			at++
+		}
+		deltas[at] = byte(d)
+		at++
+		size += at - before + kw + vw + 3 // one for each length
+		prev = h
+	}
+	c.data, c.prev, b.size = deltas[:at], prev, size
+	b.cols[colKey].data = append(b.cols[colKey].data, keys[:n*kw]...)
+	b.cols[colValue].data = append(b.cols[colValue].data, values[:n*vw]...)
+	b.rows += uint32(n)
+	return n
+}
+
+// appendEach is AppendFixed for a block whose rows so far have other widths.
+func (b *KeyedBuilder) appendEach(hashes []keygroup.Hash, keys, values []byte, limit int) int {
+	kw, vw := len(keys)/len(hashes), len(values)/len(hashes)
+	for i, h := range hashes {
+		if b.rows > 0 && b.size+kw+vw > limit {
+			return i
+		}
+		b.Append(h, keys[i*kw:(i+1)*kw], nil, values[i*vw:(i+1)*vw])
+	}
+	return len(hashes)
+}
+
+// keeps reports whether all byte strings of a column have the width, after so
+// many rows.
+func (c *columnBuffer) keeps(rows uint32, width int) bool {
+	return rows == 0 || !c.varied && c.width == width
 }
 
 // AppendTimer appends a timer that is due at the event time, in ms. The slices

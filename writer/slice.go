@@ -1,7 +1,6 @@
 package writer
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -46,31 +45,6 @@ type Slice struct {
 	lastHash       keygroup.Hash
 	lastKey, lastN kept
 	lastTime       int64
-}
-
-// kept is a copy of a byte string. Short ones, which most are, lie in the slice
-// itself: keeping one for each entry must cost next to nothing.
-type kept struct {
-	short [48]byte
-	n     int
-	long  []byte // used if n is negative
-}
-
-// set copies b.
-func (k *kept) set(b []byte) {
-	if len(b) <= len(k.short) {
-		k.n = copy(k.short[:], b)
-		return
-	}
-	k.n, k.long = -1, append(k.long[:0], b...)
-}
-
-// bytes is the copy.
-func (k *kept) bytes() []byte {
-	if k.n < 0 {
-		return k.long
-	}
-	return k.short[:k.n]
 }
 
 // Slice begins a slice. It leases a data object until the slice is ended, and
@@ -128,20 +102,6 @@ func (s *Slice) ready(kind format.Kind, size int) error {
 
 // maxOverhead is more than the lengths and numbers of one entry take.
 const maxOverhead = 1 << 10
-
-// Keyed writes an entry of keyed state. Entries ascend by (hash, key,
-// namespace) without repetition and lie in the slice's interval.
-func (s *Slice) Keyed(h keygroup.Hash, key, namespace, value []byte) error {
-	if err := s.ready(format.KindKeyed, len(key)+len(namespace)+len(value)); err != nil {
-		return err
-	}
-	if err := s.inOrder(h, key, namespace, 0); err != nil {
-		return err
-	}
-	s.enc.keyed.Append(h, key, namespace, value)
-	s.enc.values += len(value)
-	return nil
-}
 
 // Timer writes a timer, due at an event time in ms. Timers ascend by (hash, key,
 // namespace, time) without repetition and lie in the slice's interval.
@@ -232,34 +192,6 @@ func (s *Slice) Buffer(b format.Buffer) error {
 	format.AppendRow(s.enc.rows, &b)
 	s.enc.values += len(b.Payload)
 	return nil
-}
-
-// inOrder refuses an entry that is not behind the one before, so that a fault in
-// a state backend is found when the checkpoint is written, not when it is needed.
-func (s *Slice) inOrder(h keygroup.Hash, key, namespace []byte, time int64) error {
-	if !s.spec.Interval.Contains(h) {
-		return s.failed("hash %08x is outside the interval %v: %w", uint32(h), s.spec.Interval, format.ErrInvalid)
-	}
-	if s.started && h <= s.lastHash && !s.follows(h, key, namespace, time) {
-		return s.failed("entry with hash %08x, key %x, namespace %x is not behind the one before it: %w",
-			uint32(h), key, namespace, format.ErrInvalid)
-	}
-	s.started, s.lastHash, s.lastTime = true, h, time
-	s.lastKey.set(key)
-	s.lastN.set(namespace)
-	return nil
-}
-
-// follows compares with the last entry whose hash is not below h.
-func (s *Slice) follows(h keygroup.Hash, key, namespace []byte, time int64) bool {
-	if h < s.lastHash {
-		return false
-	}
-	order := bytes.Compare(key, s.lastKey.bytes())
-	if order == 0 {
-		order = bytes.Compare(namespace, s.lastN.bytes())
-	}
-	return order > 0 || order == 0 && s.spec.Kind == format.KindTimer && time > s.lastTime
 }
 
 // emit writes the rows collected so far as a block.

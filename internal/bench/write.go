@@ -102,8 +102,8 @@ func writeSlice(ctx context.Context, w *writer.Writer, spec writer.SliceSpec, sn
 	if err != nil {
 		return format.Slice{}, err
 	}
-	for e := range snap.Entries() {
-		if err := sl.Keyed(e.Hash, e.Key, e.Namespace, e.Value); err != nil {
+	for b := range snap.Batches() { // as the engine does for fixed widths
+		if err := sl.KeyedBatch(b.Hashes, b.Keys, b.Values); err != nil {
 			sl.Abandon()
 			return format.Slice{}, err
 		}
