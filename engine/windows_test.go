@@ -174,11 +174,6 @@ func TestWindowsOfAllKinds(t *testing.T) {
 			}
 			t.Logf("RESULT windows kind=%s results=%d late=%d", name, len(oracle.emitted), len(oracle.late))
 			eachThreeRuns(t, func(t *testing.T, unaligned bool, p [3]int) {
-				// What is late is the same at another parallelism only
-				// if nothing was in flight (R3).
-				if unaligned {
-					p = [3]int{p[0], p[0], p[0]}
-				}
 				out, late := newLedger[paneSum](), newLedger[numbered]()
 				inThreeRuns(t, unaligned, p, 900, func(limit int64) *engine.Graph {
 					g := engine.NewGraph("windows")

@@ -136,10 +136,11 @@ func (t *Task) finish() error {
 // Control takes a watermark or a status that stands between the records of a
 // channel.
 func (t *Task) Control(channel int, f exchange.Frame) {
-	v := t.input.valve
 	if g := t.input.replay.current(); g != nil {
-		v = g.valve
+		g.control(t, channel, f)
+		return
 	}
+	v := t.input.valve
 	switch f.Kind() {
 	case exchange.TagWatermark:
 		if v.watermark(channel, f.Timestamp) {

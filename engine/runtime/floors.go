@@ -18,7 +18,7 @@ type floors struct {
 
 // set takes the floors of an interval, in any order.
 func (f *floors) set(runs []format.Floor, within keygroup.Interval) {
-	f.runs = f.runs[:0]
+	f.runs = nil
 	for _, r := range runs {
 		r.Interval = r.Interval.Intersect(within)
 		if !r.Interval.Empty() && max(r.Watermark, r.Drain) > NoWatermark {
@@ -35,6 +35,41 @@ func (f *floors) set(runs []format.Floor, within keygroup.Interval) {
 			return 0
 		}
 	})
+}
+
+// raise lifts the floor of an interval to at least w.
+func (f *floors) raise(iv keygroup.Interval, w int64) {
+	if iv.Empty() {
+		return
+	}
+	var runs []format.Floor
+	at := iv.Lo // up to here the interval is covered
+	for _, r := range f.runs {
+		both := r.Interval.Intersect(iv)
+		if both.Empty() {
+			runs = append(runs, r)
+			continue
+		}
+		if at < both.Lo {
+			runs = append(runs, format.Floor{Interval: keygroup.Interval{Lo: at, Hi: both.Lo}, Watermark: w, Drain: NoWatermark})
+		}
+		for _, part := range []keygroup.Interval{{Lo: r.Interval.Lo, Hi: both.Lo}, both, {Lo: both.Hi, Hi: r.Interval.Hi}} {
+			if part.Empty() {
+				continue
+			}
+			cut := r
+			cut.Interval = part
+			if part == both {
+				cut.Watermark = max(cut.Watermark, w)
+			}
+			runs = append(runs, cut)
+		}
+		at = both.Hi
+	}
+	if at < iv.Hi {
+		runs = append(runs, format.Floor{Interval: keygroup.Interval{Lo: at, Hi: iv.Hi}, Watermark: w, Drain: NoWatermark})
+	}
+	f.set(runs, keygroup.All())
 }
 
 // at is the watermark that a key of this hash sees while the operator's is w.

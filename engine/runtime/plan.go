@@ -62,7 +62,10 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 	p.chainEdges(!cfg.DisableChaining)
 	p.buildChains()
 	for i := range p.unaligned {
-		p.unaligned[i] = cfg.Checkpoints.Unaligned && !p.chained[i] && overtakes(p.partitioner[i])
+		// A forward edge is rebalanced only while its ends differ in
+		// parallelism; after a rescale it may be chained, and then nobody
+		// could take its data over.
+		p.unaligned[i] = cfg.Checkpoints.Unaligned && !p.chained[i] && overtakes(g.Edges[i].Partitioner)
 	}
 	return p, errors.Join(errs...)
 }

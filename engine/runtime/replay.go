@@ -23,11 +23,27 @@ type replay struct {
 // generation is what was in flight between two restores, with event time on its
 // channels.
 type generation struct {
-	number  uint64
-	streams []*substream // take turns
-	turn    int
-	valve   *valve
-	gates   []*gateInput // of each channel of the valve
+	number    uint64
+	streams   []*substream // take turns
+	turn      int
+	receivers []*oldReceiver
+	channels  []oldChannel // numbered over all receivers
+}
+
+// oldReceiver is a subtask whose in-flight data, or a part of it, this one takes
+// over. Each has a valve of its own: what one old subtask had not heard of must
+// not hold back what another one had (R3).
+type oldReceiver struct {
+	subtask  uint32
+	interval keygroup.Interval // of the hashes it owned, empty without keys
+	valve    *valve
+}
+
+// oldChannel is a channel of an old receiver.
+type oldChannel struct {
+	receiver *oldReceiver
+	number   int // in the receiver's valve
+	gate     *gateInput
 }
 
 // substream is what is left of one old channel.
@@ -36,16 +52,67 @@ type substream struct {
 	receiver   uint32 // old subtasks that name it
 	sender     uint32
 	generation uint64
-	channel    int      // of its generation's valve
+	channel    int      // of its generation
 	chunks     [][]byte // whole frames; the first is read next
 	cursor     *exchange.Cursor
 	reading    bool
 }
 
-// hold adds a channel to the valve and returns its number.
-func (g *generation) hold(gate *gateInput, c channelTime) int {
-	g.gates = append(g.gates, gate)
-	return g.valve.add(c)
+// hold adds a channel of an old receiver and returns its number.
+func (g *generation) hold(gate *gateInput, subtask uint32, interval keygroup.Interval, c channelTime) int {
+	i := slices.IndexFunc(g.receivers, func(r *oldReceiver) bool { return r.subtask == subtask })
+	if i < 0 {
+		i = len(g.receivers)
+		g.receivers = append(g.receivers, &oldReceiver{subtask: subtask, interval: interval, valve: newValve(0)})
+	}
+	r := g.receivers[i]
+	g.channels = append(g.channels, oldChannel{receiver: r, number: r.valve.add(c), gate: gate})
+	return len(g.channels) - 1
+}
+
+// time is the watermark of a channel.
+func (c oldChannel) time() *channelTime { return &c.receiver.valve.channels[c.number] }
+
+// combined is the least event time of the old receivers, and whether all of them
+// are idle.
+func (g *generation) combined() (w int64, idle bool) {
+	w, idle = EndOfTime, true
+	for _, r := range g.receivers {
+		w = min(w, r.valve.combined)
+		idle = idle && r.valve.idle
+	}
+	return w, idle
+}
+
+// control takes a watermark or a status of a replayed channel. What its old
+// receiver then knows is the floor of that receiver's keys; the operator as a
+// whole is as far as the least of them.
+func (g *generation) control(t *Task, channel int, f exchange.Frame) {
+	c := g.channels[channel]
+	v := c.receiver.valve
+	_, wasIdle := g.combined()
+	advanced := false
+	switch f.Kind() {
+	case exchange.TagWatermark:
+		advanced = v.watermark(c.number, f.Timestamp)
+	case exchange.TagStatus:
+		advanced, _ = v.status(c.number, f.Payload[0] == exchange.StatusIdle)
+	}
+	w, idle := g.combined()
+	if idle != wasIdle {
+		t.forwardStatus(0, idle)
+	}
+	if !advanced {
+		return
+	}
+	slot := &t.ops[0]
+	if _, ok := slot.op.(CatcherUp); ok && len(g.receivers) > 1 && v.combined > w {
+		slot.floors.raise(c.receiver.interval.Intersect(slot.env.Interval), v.combined)
+		slot.env.CatchUp(slot.floors.highest())
+	}
+	if w > slot.watermark {
+		t.deliverWatermark(0, w)
+	}
 }
 
 // next is the stream whose turn it is, nil if all are read.
@@ -131,10 +198,10 @@ func (r *replay) times(gate *gateInput, receiver int) []format.ChannelWatermark 
 	}
 	var rows []format.ChannelWatermark
 	for _, g := range r.generations {
-		for channel, c := range g.valve.channels {
-			if g.gates[channel] == gate {
+		for channel, c := range g.channels {
+			if c.gate == gate {
 				rows = append(rows, format.ChannelWatermark{Sender: uint32(channel), Receiver: receiver, Generation: g.number,
-					Watermark: c.watermark, Status: status(c.idle)})
+					Watermark: c.time().watermark, Status: status(c.time().idle)})
 			}
 		}
 	}
@@ -155,13 +222,17 @@ func (t *Task) loadReplay() (*replay, error) {
 		return nil, nil
 	}
 	rp := &replay{}
+	var receivers []int // of which this subtask takes over anything
 	for _, g := range t.input.gates {
-		wanted, accept, err := t.wantedStreams(g)
-		if err == nil && len(wanted) > 0 {
-			err = t.loadGate(rp, g, wanted, accept)
-		}
+		wanted, err := t.loadStreamsOf(rp, g)
 		if err != nil {
 			return nil, fmt.Errorf("restoring in-flight data of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
+		}
+		receivers = append(receivers, wanted...)
+	}
+	for _, g := range t.input.gates {
+		if err := t.loadTimes(rp, g, receivers); err != nil {
+			return nil, fmt.Errorf("restoring watermarks of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
 		}
 	}
 	slices.SortFunc(rp.generations, func(a, b *generation) int { return compare(a.number, b.number) })
@@ -178,43 +249,69 @@ func (r *replay) generation(number uint64) *generation {
 			return g
 		}
 	}
-	g := &generation{number: number, valve: newValve(0)}
+	g := &generation{number: number}
 	r.generations = append(r.generations, g)
 	return g
 }
 
-// loadGate reads what one gate receives. The valve gets a channel for each old
-// channel of the old receivers, also for those that had nothing in flight: they
-// hold event time back as they did, with the watermark they had before the first
-// stored byte (R3 iii).
-func (t *Task) loadGate(rp *replay, gate *gateInput, wanted []int, accept func(hash uint32) bool) error {
+// loadStreamsOf reads the in-flight data that one gate receives, and returns the
+// old subtasks it was meant for.
+func (t *Task) loadStreamsOf(rp *replay, gate *gateInput) ([]int, error) {
+	wanted, accept, err := t.wantedStreams(gate)
+	if err != nil || len(wanted) == 0 {
+		return nil, err
+	}
 	streams, err := t.loadStreams(gate, wanted, accept)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	byKey := map[streamKey]*substream{}
 	for _, s := range streams {
 		g := rp.generation(s.generation)
-		s.channel = g.hold(gate, channelTime{watermark: NoWatermark})
+		s.channel = g.hold(gate, s.receiver, t.oldInterval(s.receiver), channelTime{watermark: NoWatermark})
 		g.streams = append(g.streams, s)
-		byKey[streamKey{s.generation, s.receiver, s.sender}] = s
+	}
+	return wanted, nil
+}
+
+// loadTimes gives the valves a channel for each old channel of the receivers,
+// also for those that had nothing in flight: they hold event time back as they
+// did, with the watermark they had before the first stored byte (R3 iii).
+func (t *Task) loadTimes(rp *replay, gate *gateInput, receivers []int) error {
+	byKey := map[streamKey]*substream{}
+	for _, g := range rp.generations {
+		for _, s := range g.streams {
+			if s.gate == gate {
+				byKey[streamKey{s.generation, s.receiver, s.sender}] = s
+			}
+		}
 	}
 	for row, err := range t.attempt.restored.ck.ChannelWatermarks(t.attempt.ctx, t.attempt.plan.edgeID(gate.edge)) {
 		if err != nil {
-			return fmt.Errorf("watermarks: %w", err)
+			return err
 		}
 		w := row.Row
-		if !slices.Contains(wanted, w.Receiver) {
+		if !slices.Contains(receivers, w.Receiver) {
 			continue
 		}
 		g, seed := rp.generation(w.Generation), channelTime{watermark: w.Watermark, idle: w.Status == format.StatusIdle}
-		if s := byKey[streamKey{w.Generation, uint32(w.Receiver), w.Sender}]; s != nil {
-			g.valve.channels[s.channel] = seed
+		receiver := uint32(w.Receiver)
+		if s := byKey[streamKey{w.Generation, receiver, w.Sender}]; s != nil {
+			*g.channels[s.channel].time() = seed
 		} else {
-			g.hold(gate, seed)
+			g.hold(gate, receiver, t.oldInterval(receiver), seed)
 		}
 	}
 	return nil
+}
+
+// oldInterval is the interval of hashes that a subtask of the task's first
+// operator owned in the restored checkpoint, empty without keys.
+func (t *Task) oldInterval(subtask uint32) keygroup.Interval {
+	old := t.attempt.restored.ops[t.ops[0].env.UID]
+	if old.KeyGroups == 0 {
+		return keygroup.Interval{}
+	}
+	return keygroup.IntervalOf(int(subtask), int(old.KeyGroups), int(old.Parallelism))
 }
 
 // loadStreams reads the sub-streams of one edge: first the receiving side's part
