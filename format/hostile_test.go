@@ -54,6 +54,7 @@ func hostileRows() []hostile {
 		{"parent's directory outside", func(m *Manifest) { m.Summary.ParentDir = "../chk-6" }},
 		{"kind 0", func(m *Manifest) { m.Summary.Kind = 0 }},
 		{"kind 3", func(m *Manifest) { m.Summary.Kind = 3 }},
+		{"ending 3", func(m *Manifest) { m.Summary.Ending = 3 }},
 		{"no hash function", func(m *Manifest) { m.Summary.Hash = "" }},
 		{"escape codes in the job", func(m *Manifest) { m.Summary.Job = "\x1b[2J" }},
 		{"watermarks reversed", func(m *Manifest) { m.Summary.MinWatermark = 2000 }},

@@ -104,19 +104,6 @@ func (c *rowCodec) byte(v *byte) {
 	c.col++
 }
 
-// bool is a single byte, 0 or 1.
-func (c *rowCodec) bool(v *bool) {
-	var b byte
-	if *v {
-		b = 1
-	}
-	c.byte(&b)
-	if b > 1 {
-		c.fail(uint64(b))
-	}
-	*v = b == 1
-}
-
 // fixed32 is a cell of 4 bytes.
 func (c *rowCodec) fixed32(v *uint32) {
 	if c.build != nil {
