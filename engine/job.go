@@ -54,6 +54,7 @@ type (
 	ObserverFunc        = runtime.ObserverFunc
 	Event               = runtime.Event
 	RunStarted          = runtime.RunStarted
+	InFlightDropped     = runtime.InFlightDropped
 	CheckpointTriggered = runtime.CheckpointTriggered
 	CheckpointCompleted = runtime.CheckpointCompleted
 	CheckpointFailed    = runtime.CheckpointFailed

@@ -40,6 +40,7 @@ type Checkpoints struct {
 type Restore struct {
 	From             string // path, or "latest"; "" starts afresh
 	AllowNonRestored bool   // leave state without a counterpart in the job behind
+	WithoutInFlight  int    // id of the checkpoint whose in-flight data is dropped, -1 for none
 	Fallback         bool   // go back to an older checkpoint if the newest is damaged
 	RollbackOutput   bool   // withdraw output that is newer than what is restored
 }

@@ -95,6 +95,10 @@ type RestoreConfig struct {
 	// RollbackOutput withdraws visible output of checkpoints later than the
 	// restored one (R9).
 	RollbackOutput bool
+	// WithoutInFlight is the id of a checkpoint whose in-flight data is
+	// dropped if it is the one restored, since it is damaged: a last resort,
+	// those records are lost. Other checkpoints are not touched; 0 is none.
+	WithoutInFlight uint64
 	// AllowNonRestoredState accepts state for which the job has no operator.
 	AllowNonRestoredState bool
 }

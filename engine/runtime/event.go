@@ -25,6 +25,15 @@ type RunStarted struct {
 	ID       uint64 // of the restored checkpoint
 }
 
+// InFlightDropped says that the in-flight data of the restored checkpoint was
+// left out, as [RestoreConfig] had asked for.
+type InFlightDropped struct {
+	ID      uint64 // of the checkpoint
+	Path    string
+	Records uint64
+	Bytes   uint64
+}
+
 // CheckpointTriggered says that a checkpoint has begun.
 type CheckpointTriggered struct {
 	ID   uint64
@@ -82,6 +91,7 @@ type LateRecords struct {
 type Finished struct{ Err error }
 
 func (RunStarted) event()          {}
+func (InFlightDropped) event()     {}
 func (CheckpointTriggered) event() {}
 func (CheckpointCompleted) event() {}
 func (CheckpointFailed) event()    {}

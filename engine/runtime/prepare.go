@@ -141,6 +141,12 @@ func (j *Job) started(r *restored) {
 		e.Restored, e.ID = r.path, r.id
 	}
 	j.observe(e)
+	if r == nil || !r.withoutInFlight(&j.cfg) {
+		return
+	}
+	j.cfg.Logger.Warn("in-flight data of the restored checkpoint is dropped", "checkpoint", r.path,
+		"records", r.summary.InFlightRecords, "bytes", r.summary.InFlightBytes)
+	j.observe(InFlightDropped{ID: r.id, Path: r.path, Records: r.summary.InFlightRecords, Bytes: r.summary.InFlightBytes})
 }
 
 // findKept lists the checkpoints of this lineage that earlier runs left, which

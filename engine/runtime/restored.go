@@ -126,7 +126,7 @@ func (r *restored) check(a *attempt) error {
 	}
 	if !a.cfg.Restore.AllowNonRestoredState {
 		r.checkLeftOver(declared)
-		if err := r.checkInFlight(a.plan); err != nil {
+		if err := r.checkInFlight(a); err != nil {
 			return err
 		}
 	}
@@ -178,8 +178,17 @@ func (r *restored) checkLeftOver(declared map[string]map[string]bool) {
 	}
 }
 
+// withoutInFlight reports whether the in-flight data is left out.
+func (r *restored) withoutInFlight(cfg *Config) bool {
+	return r.id != 0 && r.id == cfg.Restore.WithoutInFlight
+}
+
 // checkInFlight finds in-flight data of connections that the job does not have.
-func (r *restored) checkInFlight(p *plan) error {
+func (r *restored) checkInFlight(a *attempt) error {
+	if r.withoutInFlight(a.cfg) {
+		return nil
+	}
+	p := a.plan
 	edges, err := r.ck.Edges()
 	if err != nil {
 		return err

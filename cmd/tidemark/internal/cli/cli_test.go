@@ -157,7 +157,7 @@ func TestStatusLines(t *testing.T) {
 	if want := "100h0m0s  1,234,567 records/s  chk-1234: 1023 MiB in 123.456s  backpressure 100%"; got != want || len(got) > 80 {
 		t.Errorf("got %q (%d)", got, len(got))
 	}
-	if got := summary(1234*time.Millisecond, "no checkpoint yet", 2); got != "ended after 1.2s, no checkpoint yet, 2 late records dropped" {
+	if got := summary(1234*time.Millisecond, "no checkpoint yet", 2); got != "ended after 1.2s, no checkpoint yet, late records dropped: 2" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -100,7 +100,8 @@ func (u *setup) open(s config.Settings) error {
 // another root is read through a store of its own and never referenced by the
 // checkpoints to come (R13).
 func (u *setup) restore(r config.Restore, dir string) error {
-	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored}
+	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored,
+		WithoutInFlight: uint64(max(r.WithoutInFlight, 0))}
 	if r.From == "" || r.From == "latest" {
 		u.config.Restore.From = r.From
 		return nil

@@ -49,6 +49,8 @@ func (w *watcher) Observe(e engine.Event) {
 		} else if e.Run > 0 {
 			w.line("run %d: starting without state (lineage %s)", e.Run, e.Lineage)
 		}
+	case engine.InFlightDropped:
+		w.line("%s: its in-flight data is dropped as configured: %d records, %s, are lost", e.Path, e.Records, out.Bytes(e.Bytes))
 	case engine.CheckpointCompleted:
 		w.last = fmt.Sprintf("%s: %s in %s", e.Path, out.Bytes(e.Bytes), e.Duration.Round(time.Millisecond))
 	case engine.CheckpointFailed:
