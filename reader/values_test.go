@@ -24,24 +24,32 @@ func TestSkipAgreesWithValidate(t *testing.T) {
 		&format.Schema{Type: format.TypeArray, Len: 2, Elems: []*format.Schema{schemas[0]}},
 		&format.Schema{Type: format.TypeOptional, Elems: []*format.Schema{schemas[8]}})
 	agreed := 0
+	check := func(fatalf func(string, ...any), s *format.Schema, value []byte) {
+		rest, ok := skip(s, value)
+		quick := ok && len(rest) == 0
+		thorough := s.Validate(value) == nil
+		if quick && !thorough {
+			fatalf("%v: %x is accepted", s, value)
+		}
+		if quick {
+			agreed++
+		}
+		if (validate("value", s, value) == nil) != thorough {
+			fatalf("%v: %x is judged differently", s, value)
+		}
+	}
+	for _, s := range schemas { // zeros are a value of every type, of some length
+		for n := range 16 {
+			check(t.Fatalf, s, make([]byte, n))
+		}
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		s := rapid.SampledFrom(schemas).Draw(rt, "schema")
 		value := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.ByteRange(0, 3)), 0, 12).Draw(rt, "value")
 		if rapid.Bool().Draw(rt, "long") {
 			value = append([]byte{0x80 | byte(len(value)), 1}, append(make([]byte, 128), value...)...)
 		}
-		rest, ok := skip(s, value)
-		quick := ok && len(rest) == 0
-		thorough := s.Validate(value) == nil
-		if quick && !thorough {
-			rt.Fatalf("%v: %x is accepted", s, value)
-		}
-		if quick {
-			agreed++
-		}
-		if (validate("value", s, value) == nil) != thorough {
-			rt.Fatalf("%v: %x is judged differently", s, value)
-		}
+		check(rt.Fatalf, s, value)
 	})
 	if agreed == 0 {
 		t.Error("the quick check accepted nothing")
