@@ -26,6 +26,7 @@ type coordinator struct {
 	ended    int                     // tasks that processed all their data
 	failures int                     // in a row
 	lastEnd  time.Time
+	asked    bool // consider is called again by a timer
 	closed   bool // nothing is triggered any more
 	closing  bool // run returns when nothing is under way
 	done     chan struct{}
@@ -108,6 +109,10 @@ func (c *coordinator) consider() {
 		c.withoutCheckpoints(allEnded)
 		return
 	}
+	wanted := len(c.requests) > 0 || allEnded || c.stopping || c.due
+	if !wanted || !c.room() {
+		return
+	}
 	switch {
 	case len(c.requests) > 0:
 		r := c.requests[0]
@@ -142,8 +147,31 @@ func (c *coordinator) paused() bool {
 	if left <= 0 {
 		return true
 	}
-	c.a.cfg.Clock.AfterFunc(left, func() { c.post(func() {}) })
+	c.again(left)
 	return false
+}
+
+// room reports whether there is memory for what another checkpoint captures. If
+// what earlier ones captured fills it, it asks to be considered again soon: a
+// full pool delays checkpoints, never the data (R14).
+func (c *coordinator) room() bool {
+	if !c.a.captures.Full() {
+		return true
+	}
+	c.again(roomPause)
+	return false
+}
+
+// roomPause is the time between two looks at a full pool.
+const roomPause = 10 * time.Millisecond
+
+// again lets consider be called after a while, by one timer at a time.
+func (c *coordinator) again(after time.Duration) {
+	if c.asked {
+		return
+	}
+	c.asked = true
+	c.a.cfg.Clock.AfterFunc(after, func() { c.post(func() { c.asked = false }) })
 }
 
 // trigger begins a checkpoint.

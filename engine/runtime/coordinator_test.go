@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
@@ -188,5 +189,36 @@ func TestGivenUpAfterCommit(t *testing.T) {
 	}
 	if len(r.a.job.kept) != 1 {
 		t.Errorf("kept %v", r.a.job.kept)
+	}
+}
+
+// A pool that is full of what earlier checkpoints captured delays the next one,
+// also one that is asked for, until there is room (R14).
+func TestFullPoolDelays(t *testing.T) {
+	r := newRig(t, CheckpointConfig{Interval: time.Second})
+	pool := exchange.NewSnapshotPool(100, "")
+	r.a.captures = pool
+	if !pool.Charge(100) {
+		t.Fatal("the pool has no room")
+	}
+	r.tick()
+	r.clock.advance(time.Second)
+	for range 5 { // mails meanwhile do not make more timers
+		r.post(func() {})
+		r.turn()
+	}
+	r.ask(&request{kind: format.Savepoint, reply: make(chan Result, 1)})
+	r.turn()
+	if r.current.Load() != nil {
+		t.Fatal("a checkpoint was triggered while the pool was full")
+	}
+	if n := len(r.clock.timers); n != 2 { // the interval's, and the one that looks again
+		t.Errorf("%d timers, want 2", n)
+	}
+	pool.Release(100)
+	r.clock.advance(roomPause)
+	r.turn()
+	if p := r.current.Load(); p == nil || p.kind != format.Savepoint {
+		t.Error("nothing was triggered when the pool had room")
 	}
 }
