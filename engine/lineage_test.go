@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -69,7 +70,12 @@ func (p *place) finish(restore engine.RestoreConfig) engine.RunStarted {
 }
 
 // damage makes an object of a checkpoint unreadable.
-func (p *place) damage(name string) {
+func (p *place) damage(name string) { p.change(name, 0, math.MaxInt) }
+
+// flip damages one byte.
+func (p *place) flip(name string, at int) { p.change(name, at, at+1) }
+
+func (p *place) change(name string, from, to int) {
 	p.t.Helper()
 	data, err := store.ReadAll(p.t.Context(), p.st, name, 1<<20)
 	if err != nil {
@@ -78,7 +84,7 @@ func (p *place) damage(name string) {
 	if err := p.st.Remove(p.t.Context(), name, ""); err != nil {
 		p.t.Fatal(err)
 	}
-	for i := range data {
+	for i := from; i < min(to, len(data)); i++ {
 		data[i] ^= 0x40
 	}
 	if _, err := store.WriteAll(p.t.Context(), p.st, name, data); err != nil {
@@ -178,6 +184,47 @@ func TestDamagedNewest(t *testing.T) {
 	// Having gone back, the damaged one is no longer in the line.
 	if e := p.finish(latest); e.Restored != "chk-2" {
 		t.Errorf("after the fallback: %+v", e)
+	}
+}
+
+// Damage inside the manifest and damage of data are found too: by the tasks, or
+// before they start if going back is allowed. A restart would not help.
+func TestDamagedInside(t *testing.T) {
+	for what, damage := range map[string]func(p *place){
+		"manifest": func(p *place) { p.flip("chk-4/MANIFEST", 100); p.flip("chk-4/MANIFEST.copy", 100) },
+		"data": func(p *place) {
+			for info, err := range p.st.List(t.Context(), "chk-4/") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasSuffix(info.Name, ".data") {
+					p.flip(info.Name, 200)
+				}
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPlace(t)
+			p.crash(500, latest, 2)
+			p.crash(900, latest, 1) // chk-4
+			if err := p.st.Remove(t.Context(), "savepoint-5/MANIFEST", ""); err != nil && !errors.Is(err, store.ErrNotExist) {
+				t.Fatal(err)
+			}
+			damage(p)
+			job, _, err := p.begin(all, latest)
+			if err == nil {
+				err = job.Wait()
+			}
+			var damaged *engine.DamagedError
+			if !errors.As(err, &damaged) || damaged.Path != "chk-4" || damaged.Intact != "chk-2" {
+				t.Fatalf("error %v", err)
+			}
+			e := p.crash(700, engine.RestoreConfig{From: "latest", Fallback: true, RollbackOutput: true}, 0)
+			if e.Restored != "chk-2" {
+				t.Errorf("fallen back: %+v", e)
+			}
+			p.finish(latest)
+		})
 	}
 }
 

@@ -69,6 +69,9 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 			err = a.execute()
 			j.setAttempt(nil)
 		}
+		if err != nil && ctx.Err() == nil {
+			err = j.blameDamage(ctx, r, err)
+		}
 		if cerr := r.close(); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
@@ -116,7 +119,8 @@ func (j *Job) blameFence(ctx context.Context, err error) error {
 // final reports whether a failure would come again.
 func final(err error) bool {
 	var restore *RestoreError
-	return errors.Is(err, ErrFenced) || errors.As(err, &restore)
+	var broken *DamagedError
+	return errors.Is(err, ErrFenced) || errors.As(err, &restore) || errors.As(err, &broken)
 }
 
 // restart opens the newest checkpoint of this run, or the one the run began

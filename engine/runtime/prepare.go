@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 )
@@ -193,7 +195,12 @@ func (j *Job) choose(ctx context.Context, h *history) (*restored, error) {
 		return nil, nil
 	}
 	r, err := openRestored(ctx, st, restorePoint{path: from})
-	if errors.Is(err, checkpoint.ErrDamaged) {
+	if err == nil && j.cfg.Restore.Fallback {
+		if err = r.readAll(ctx); err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}
+	if damaged(err) {
 		return j.fallback(ctx, line, from, err)
 	}
 	if err == nil && from == newest && last == nil {
@@ -203,22 +210,60 @@ func (j *Job) choose(ctx context.Context, h *history) (*restored, error) {
 }
 
 // fallback deals with a damaged checkpoint: it goes back to the next older one
-// of the line that opens, if that is allowed, and names it otherwise.
-func (j *Job) fallback(ctx context.Context, line []point, damaged string, cause error) (*restored, error) {
-	at := slices.IndexFunc(line, func(p point) bool { return p.path == damaged })
+// of the line that is intact, if that is allowed, and names it otherwise.
+func (j *Job) fallback(ctx context.Context, line []point, path string, cause error) (*restored, error) {
+	r := j.intactBefore(ctx, line, path)
+	switch {
+	case r == nil:
+		return nil, &DamagedError{Path: path, Err: cause}
+	case !j.cfg.Restore.Fallback:
+		return r, &DamagedError{Path: path, Intact: r.path, Err: cause}
+	}
+	j.cfg.Logger.Warn("falling back to an older checkpoint", "damaged", path, "restored", r.path, "error", cause)
+	j.lineage = randomID()
+	return r, nil
+}
+
+// intactBefore opens the newest intact checkpoint of the line before a damaged
+// one, nil if there is none.
+func (j *Job) intactBefore(ctx context.Context, line []point, path string) *restored {
+	at := slices.IndexFunc(line, func(p point) bool { return p.path == path })
 	for i := at - 1; i >= 0; i-- {
 		r, err := openRestored(ctx, j.cfg.Checkpoints.Store, restorePoint{path: line[i].path})
 		if err != nil {
 			continue
 		}
-		if !j.cfg.Restore.Fallback {
-			return r, &DamagedError{Path: damaged, Intact: line[i].path, Err: cause}
+		if err := r.readAll(ctx); err == nil {
+			return r
 		}
-		j.cfg.Logger.Warn("falling back to an older checkpoint", "damaged", damaged, "restored", line[i].path, "error", cause)
-		j.lineage = randomID()
-		return r, nil
+		_ = r.close() // nothing was written; what is wrong with it has been said
 	}
-	return nil, &DamagedError{Path: damaged, Err: cause}
+	return nil
+}
+
+// blameDamage makes a failure a [DamagedError] if it is damage that a task met in
+// the checkpoint that it restored: trying again would meet it again. Without
+// Fallback that is how damaged data is found, since nothing reads it twice.
+func (j *Job) blameDamage(ctx context.Context, r *restored, err error) error {
+	var corrupt *format.CorruptError
+	if r == nil || r.external || j.root == nil || !damaged(err) || !errors.As(err, &corrupt) || !strings.HasPrefix(corrupt.Object, r.path+"/") {
+		return err
+	}
+	e := &DamagedError{Path: r.path, Err: err}
+	h, herr := loadHistory(ctx, j.root.store)
+	if herr != nil {
+		return err
+	}
+	if older := j.intactBefore(ctx, h.latest(), r.path); older != nil {
+		e.Intact = older.path
+		_ = older.close() // only looked at
+	}
+	return e
+}
+
+// damaged tells damage, of a manifest or of data, from other failures.
+func damaged(err error) bool {
+	return errors.Is(err, checkpoint.ErrDamaged) || errors.Is(err, format.ErrDamaged) || errors.Is(err, format.ErrMissing)
 }
 
 // outputBehind lists visible output of later checkpoints than the restored one,

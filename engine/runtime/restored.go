@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/keygroup/keyhash"
@@ -45,12 +48,14 @@ func openRestored(ctx context.Context, st store.Store, at restorePoint) (r *rest
 	if r.external {
 		st = at.external
 	}
-	if r.ck, err = reader.Open(ctx, st, at.path); err != nil {
+	ck, err := reader.Open(ctx, st, at.path)
+	if err != nil {
 		return nil, fmt.Errorf("restoring %s: %w", at.path, err)
 	}
+	r.ck = ck
 	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("restoring %s: %w", at.path, err), r.ck.Close())
+		if err != nil { // r is nil by now
+			r, err = nil, errors.Join(fmt.Errorf("restoring %s: %w", at.path, err), ck.Close())
 		}
 	}()
 	r.summary = r.ck.Summary()
@@ -74,6 +79,35 @@ func openRestored(ctx context.Context, st store.Store, at restorePoint) (r *rest
 		r.states[uid] = append(r.states[uid], s)
 	}
 	return r, nil
+}
+
+// readAll reads all data of the checkpoint and returns the first damage. Tasks
+// find it too late to go back to another checkpoint.
+func (r *restored) readAll(ctx context.Context) error {
+	manifest := layout.Join(r.path, layout.Manifest)
+	var first error
+	report := func(f checkpoint.Finding) {
+		if first == nil && f.Severity == checkpoint.Error {
+			unit, _, _ := strings.Cut(f.Problem, " is ")
+			first = fmt.Errorf("restoring %s: %w", r.path, &format.CorruptError{Object: f.Place.Object, Offset: f.Place.Offset,
+				Unit: unit, Err: cmp.Or(f.Err, format.ErrMalformed)})
+		}
+	}
+	for c, err := range reader.NewModel(r.ck).Checks(ctx, checkpoint.LevelChecksums) {
+		if err != nil {
+			return err
+		}
+		if c.Name == manifest { // read already, and one of its two copies is enough
+			continue
+		}
+		if err := c.Run(ctx, report); err != nil {
+			return err
+		}
+		if first != nil {
+			return first
+		}
+	}
+	return nil
 }
 
 // close ends the use of the checkpoint.
