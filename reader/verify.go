@@ -77,25 +77,27 @@ func (c *Checkpoint) damaged(err error, place checkpoint.Place, problem string, 
 func (c *Checkpoint) checkManifest(ctx context.Context, report func(checkpoint.Finding)) error {
 	name, second := layout.Join(c.dir, layout.Manifest), layout.Join(c.dir, layout.ManifestCopy)
 	first, err := c.readManifest(ctx, name)
-	if err != nil {
-		if !isDamage(err) {
-			return err
-		}
-		if c.from == name { // else opening has noted it
-			finding := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(name), Problem: "the manifest is damaged",
-				Err: err, Remedy: c.restore()}
-			finding.Place.Offset = offsetOf(err)
-			report(finding)
-		}
+	if err != nil && !isDamage(err) {
+		return err
 	}
-	copied, err := c.readManifest(ctx, second)
-	switch {
+	copied, cerr := c.readManifest(ctx, second)
+	remedy, hope := c.restore(), "; nothing is lost yet"
+	if err != nil && isDamage(cerr) { // no restore reads what both have lost
+		remedy, hope = c.remedy("salvage", "DST", "--apply"), " too"
+	}
+	if err != nil && c.from == name { // else opening has noted it
+		finding := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(name), Problem: "the manifest is damaged",
+			Err: err, Remedy: remedy}
+		finding.Place.Offset = offsetOf(err)
+		report(finding)
+	}
+	switch err := cerr; {
 	case errors.Is(err, format.ErrMissing):
 		report(checkpoint.Finding{Severity: checkpoint.Warning, Place: checkpoint.At(second), Err: err,
-			Problem: "the copy of the manifest is missing; nothing is lost yet", Remedy: c.restore()})
+			Problem: "the copy of the manifest is missing" + hope, Remedy: remedy})
 	case isDamage(err):
 		finding := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(second), Err: err,
-			Problem: "the copy of the manifest is damaged; nothing is lost yet", Remedy: c.restore()}
+			Problem: "the copy of the manifest is damaged" + hope, Remedy: remedy}
 		finding.Place.Offset = offsetOf(err)
 		report(finding)
 	case err != nil:
