@@ -339,6 +339,17 @@ func (c *cursor) fixed32() uint32 {
 	return v
 }
 
+// cell is bytes for a column of one width.
+func (c *cursor) cell() []byte {
+	end := c.pos + c.width
+	if end > len(c.data) {
+		return nil
+	}
+	b := c.data[c.pos:end:end]
+	c.pos = end
+	return b
+}
+
 // bytes is the next cell of a column of byte strings; it aliases the block.
 func (c *cursor) bytes() []byte {
 	n := c.width

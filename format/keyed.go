@@ -146,7 +146,15 @@ type KeyedRows struct {
 	last     []byte    // memory of prev between blocks
 	cols     [4]cursor
 	err      error
+
+	// Rows read ahead, of keyed state in which all widths are fixed and no row
+	// has a namespace: they are in order and inside the interval.
+	ahead     [aheadRows]keygroup.Hash
+	at, until int
 }
+
+// aheadRows bounds the rows read ahead, and so what a walk keeps in memory.
+const aheadRows = 256
 
 // NewKeyedRows returns a walk over a slice of the interval. Start gives it the
 // first block.
@@ -170,11 +178,44 @@ func (r *KeyedRows) Start(b *Block) {
 		r.cols[i] = cursor{columnData: b.cols[i]}
 	}
 	r.left, r.row = b.rows, 0
+	r.at, r.until = 0, 0
 }
 
 // Next moves to the next row. It returns false at the end of the block and at
 // the first row that breaks the order.
 func (r *KeyedRows) Next() bool {
+	if r.at < r.until && r.err == nil {
+		r.Hash = r.ahead[r.at&(aheadRows-1)]
+		r.Key, r.Value = r.cols[colKey].cell(), r.cols[colValue].cell()
+		r.at++
+		r.left--
+		r.row++
+		if r.at == r.until {
+			r.endAhead()
+		}
+		return true
+	}
+	return r.next()
+}
+
+// endAhead leaves the walk as if the last row read ahead had been read alone.
+func (r *KeyedRows) endAhead() {
+	r.prev = [2][]byte{r.Key, nil}
+	if r.left == 0 {
+		r.keep(r.Key, nil)
+	}
+}
+
+// keep copies what the next row is compared with: the block's memory may be
+// reused before it is read.
+func (r *KeyedRows) keep(key, namespace []byte) {
+	r.last = append(append(r.last[:0], key...), namespace...)
+	r.prev = [2][]byte{r.last[:len(key)], r.last[len(key):]}
+}
+
+// next reads one row, and checks those behind it in one go where that is
+// quicker. The first that breaks a rule is left to itself.
+func (r *KeyedRows) next() bool {
 	if r.left == 0 || r.err != nil {
 		return false
 	}
@@ -200,11 +241,36 @@ func (r *KeyedRows) Next() bool {
 	r.left--
 	r.row++
 	if r.left == 0 {
-		// The block's memory may be reused before the next row is read.
-		r.last = append(append(r.last[:0], key...), namespace...)
-		r.prev = [2][]byte{r.last[:len(key)], r.last[len(key):]}
+		r.keep(key, namespace)
+	} else if c := &r.cols; !r.timers && c[colKey].fixed && c[colValue].fixed && c[colNamespace].fixed && c[colNamespace].width == 0 {
+		r.readAhead()
 	}
 	return true
+}
+
+// readAhead takes the hashes of the rows behind the current one as long as they
+// keep to the order and the interval.
+func (r *KeyedRows) readAhead() {
+	hashes, keys := r.cols[colHash], r.cols[colKey] // copies: a row that is refused is read again
+	key, prev := r.Key, uint64(r.Hash)
+	n := 0
+	for want := min(r.left, aheadRows); n < want; n++ {
+		before := hashes
+		h := uint64(hashes.delta())
+		if h >= r.interval.Hi {
+			hashes = before
+			break
+		}
+		next := keys.cell()
+		if h <= prev && (h < prev || bytes.Compare(next, key) <= 0) {
+			hashes = before
+			break
+		}
+		r.ahead[n] = keygroup.Hash(h)
+		key, prev = next, h
+	}
+	r.cols[colHash] = hashes
+	r.at, r.until = 0, n
 }
 
 // follows reports whether a row whose hash is not above the current one is

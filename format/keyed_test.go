@@ -70,3 +70,42 @@ func TestAppendFixed(t *testing.T) {
 		t.Errorf("%d batches, stopped %d times", batches, stopped)
 	}
 }
+
+// TestReadAhead: a walk that reads rows ahead yields what a walk over strings of
+// several widths does, and stops at the same row, wherever the order breaks.
+func TestReadAhead(t *testing.T) {
+	const rows = 700
+	for _, interval := range []keygroup.Interval{keygroup.All(), {Lo: 0, Hi: 900}} {
+		for _, broken := range []int{0, 1, 2, 255, 256, 257, 258, 513, 699} {
+			var got [2]int
+			var stop [2]string
+			for varied := range 2 {
+				b := NewKeyedBuilder()
+				for i := range rows {
+					key := []byte{byte(i >> 8), byte(i)}
+					if i == broken {
+						key = []byte{0, 0} // the hash of the row before, and no greater key
+						i -= i & 1
+					}
+					value := []byte("v")
+					if varied == 1 && i == rows-1 {
+						value = nil
+					}
+					b.Append(keygroup.Hash(i/2*3), key, nil, value)
+				}
+				walk := NewKeyedRows(interval)
+				for walk.Start(decoded(t, &b.Builder)); walk.Next(); got[varied]++ {
+					if i := got[varied]; int(walk.Hash) != i/2*3 || i != broken && !bytes.Equal(walk.Key, []byte{byte(i >> 8), byte(i)}) {
+						t.Fatalf("row %d has hash %d and key %x", i, walk.Hash, walk.Key)
+					}
+				}
+				if walk.Err() != nil {
+					stop[varied] = walk.Err().Error()
+				}
+			}
+			if got[0] != got[1] || stop[0] != stop[1] || got[0] == 0 {
+				t.Errorf("broken at %d, %v: %d rows, %q; read alone %d, %q", broken, interval, got[0], stop[0], got[1], stop[1])
+			}
+		}
+	}
+}
