@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -48,7 +49,10 @@ func (t *Table) Load(expected int) *Loader {
 // keeps the entries so far.
 func (l *Loader) Append(sum uint64, key, ns, value []byte) error {
 	t := l.t
-	i, _ := t.locate(sum)
+	i, product := t.locate(sum)
+	if t.pair && l.ready && i == l.group && l.appendPair(sum, product, key, ns, value) {
+		return nil
+	}
 	word := t.word(sum, ns)
 	if i != l.group || !l.ready {
 		if i >= uint64(len(t.groups)) || !l.begin(i) {
@@ -75,6 +79,30 @@ func (l *Loader) Append(sum uint64, key, ns, value []byte) error {
 	l.loaded += int64(t.stride)
 	t.structure++
 	return nil
+}
+
+// appendPair is Append for the most frequent layout, for an entry that follows
+// the last one in the same group and for which there is room. It reports
+// whether it has stored the entry; what is not so simple is left to Append.
+func (l *Loader) appendPair(sum, product uint64, key, ns, value []byte) bool {
+	t := l.t
+	g, word := &t.groups[l.group], sum|1
+	slot := max(int(uint64(uint32(product))*uint64(g.cap)>>32), l.next)
+	if word <= l.last || g.n >= g.limit || slot >= int(g.slots)-1 || t.snap != nil ||
+		len(key) != 8 || len(ns) != 0 || len(value) != 8 {
+		return false
+	}
+	const stride = 3 * wordSize
+	s := g.slab[slot*stride : slot*stride+stride : slot*stride+stride]
+	binary.LittleEndian.PutUint64(s, word)
+	*(*[8]byte)(s[wordSize:]) = [8]byte(key)
+	*(*[8]byte)(s[2*wordSize:]) = [8]byte(value)
+	g.n++
+	t.n++
+	l.next, l.last = slot+1, word
+	l.loaded += stride
+	t.structure++
+	return true
 }
 
 // begin prepares the sequential filling of group i and reports whether that is
