@@ -28,6 +28,7 @@ type app struct {
 	json   bool
 	quiet  bool
 	color  string
+	verb   string // of the command that ran, "" for none
 
 	// started says that a command's own code has begun. Errors before that are
 	// those of the parser, which are mistakes in the command line and have no
@@ -55,7 +56,10 @@ func run(args []string, stdout, stderr io.Writer, more ...func(*app) *cobra.Comm
 		root.AddCommand(m(a))
 	}
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
+	if ran != nil && ran.HasParent() {
+		a.verb = ran.Name()
+	}
 	if err != nil && !a.started {
 		err = usageError{err}
 	}
@@ -101,7 +105,7 @@ func (a *app) complain(err error) {
 	}
 	var bad usageError
 	if errors.As(err, &bad) {
-		fmt.Fprintln(a.stderr, `tidemark: see "tidemark help"`)
+		fmt.Fprintf(a.stderr, "tidemark: see \"%s\"\n", strings.Join(strings.Fields("tidemark help "+a.verb), " "))
 	}
 }
 

@@ -157,7 +157,10 @@ func TestStatusLines(t *testing.T) {
 	if want := "100h0m0s  1,234,567 records/s  chk-1234: 1023 MiB in 123.456s  backpressure 100%"; got != want || len(got) > 80 {
 		t.Errorf("got %q (%d)", got, len(got))
 	}
-	if got := summary(1234*time.Millisecond, "no checkpoint yet", 2); got != "ended after 1.2s, no checkpoint yet, late records dropped: 2" {
+	if got := summary(false, 1234*time.Millisecond, "no checkpoint yet", 2); got != "ended after 1.2s, no checkpoint, late records dropped: 2" {
+		t.Errorf("got %q", got)
+	}
+	if got := summary(true, time.Second, "chk-1: 2 B in 3ms", 0); got != "failed after 1s, chk-1: 2 B in 3ms, late records dropped: 0" {
 		t.Errorf("got %q", got)
 	}
 }

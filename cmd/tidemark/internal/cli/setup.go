@@ -110,6 +110,9 @@ func (u *setup) restore(r config.Restore, dir string) error {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s: %w; \"tidemark ls\" lists a root's checkpoints", r.From, checkpoint.ErrNone)
 	}
+	if _, _, ok := layout.ParseDir(filepath.Base(path)); !ok && isRoot(path) {
+		return usage("%s is a root, not a checkpoint: name one of those that \"tidemark ls %s\" lists, or --checkpoint-dir %s --restore latest", r.From, path, path)
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
@@ -125,6 +128,15 @@ func (u *setup) restore(r config.Restore, dir string) error {
 	}
 	u.config.Restore.External = st
 	return nil
+}
+
+// isRoot tells whether a directory holds checkpoints rather than being one.
+func isRoot(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, layout.Manifest)); err == nil {
+		return false
+	}
+	below, _ := filepath.Glob(filepath.Join(dir, "*", layout.Manifest))
+	return len(below) > 0
 }
 
 // same tells whether two paths are one directory.

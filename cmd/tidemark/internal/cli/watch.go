@@ -19,6 +19,9 @@ const (
 	logEvery  = 10 * time.Second // elsewhere, a line each
 )
 
+// noneYet stands for the last completed checkpoint before there is one.
+const noneYet = "no checkpoint yet"
+
 // watcher shows on stderr how a job is doing. It is the job's observer.
 type watcher struct {
 	app  *app
@@ -29,13 +32,14 @@ type watcher struct {
 	last      string // the last completed checkpoint, for people
 	late      int64
 	cleared   bool // no live line stands on the terminal
+	failed    bool // the job ended with an error
 	records   uint64
 	pressured time.Duration
 }
 
 func newWatcher(a *app) *watcher {
 	f, ok := a.stderr.(*os.File)
-	return &watcher{app: a, w: a.stderr, live: ok && term.IsTerminal(int(f.Fd())), last: "no checkpoint yet", cleared: true}
+	return &watcher{app: a, w: a.stderr, live: ok && term.IsTerminal(int(f.Fd())), last: noneYet, cleared: true}
 }
 
 // Observe takes an event of the engine.
@@ -63,6 +67,8 @@ func (w *watcher) Observe(e engine.Event) {
 			from = "the beginning"
 		}
 		w.line("restart %d, from %s", e.Attempt, from)
+	case engine.Finished:
+		w.failed = e.Err != nil
 	case engine.LateRecords:
 		w.late += e.Count
 	}
@@ -101,7 +107,7 @@ func (w *watcher) watch(job *engine.Job, done <-chan struct{}) {
 		case <-done:
 			w.mu.Lock()
 			w.clear()
-			w.app.say("%s", summary(time.Since(begin), w.last, w.late))
+			w.app.say("%s", summary(w.failed, time.Since(begin), w.last, w.late))
 			w.mu.Unlock()
 			return
 		}
@@ -146,6 +152,13 @@ func status(running time.Duration, rate float64, last string, pressured float64)
 }
 
 // summary is the line about a job that has ended.
-func summary(took time.Duration, last string, late int64) string {
-	return fmt.Sprintf("ended after %s, %s, late records dropped: %d", took.Round(100*time.Millisecond), last, late)
+func summary(failed bool, took time.Duration, last string, late int64) string {
+	verb := "ended"
+	if failed {
+		verb = "failed"
+	}
+	if last == noneYet {
+		last = "no checkpoint"
+	}
+	return fmt.Sprintf("%s after %s, %s, late records dropped: %d", verb, took.Round(100*time.Millisecond), last, late)
 }

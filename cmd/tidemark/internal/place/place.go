@@ -116,12 +116,30 @@ func (p *Place) Open(ctx context.Context, below string) (checkpoint.Checkpoint, 
 		}
 		c, err := f.Open(ctx, below)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Show(below), err)
+			return nil, p.named(below, err)
 		}
 		return c, nil
 	}
 	return nil, fmt.Errorf("%s: %w", p.Show(below), checkpoint.ErrNone)
 }
+
+// named says in an error what it is about, as the path that leads there from
+// here, instead of the path below the root where the error begins with that.
+func (p *Place) named(below string, err error) error {
+	if rest, ok := strings.CutPrefix(err.Error(), below+": "); ok {
+		return &shownError{text: p.Show(below) + ": " + rest, err: err}
+	}
+	return fmt.Errorf("%s: %w", p.Show(below), err)
+}
+
+// shownError is an error with another text.
+type shownError struct {
+	text string
+	err  error
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.err }
 
 // List describes the checkpoints that the path means: all of the root, or the
 // one. Those that cannot be read are among them, with their status.
