@@ -190,3 +190,46 @@ func TestWithoutInFlight(t *testing.T) {
 		})
 	}
 }
+
+// TestCrashesBehindAnotherRoot restores an unaligned checkpoint of another root,
+// where ids are higher, and cancels the job time and again while recovered data
+// is processed: what came first is still first (R6).
+func TestCrashesBehindAnotherRoot(t *testing.T) {
+	const splits, n = 4, 2000
+	elsewhere, st, out := mem.New(), mem.New(), newLedger[counted]()
+	cfg := engine.Config{Parallelism: 2, Exchange: smallBuffers()}
+	cfg.Checkpoints = engine.CheckpointConfig{Store: elsewhere, Interval: time.Millisecond, Unaligned: true}
+	graph := func(rounds int) *engine.Graph {
+		g := engine.NewGraph("slow keys")
+		s := engine.From(g, "numbers", numbers(splits, n, all), engine.BoundedDisorder(seqTime, 0))
+		counts := engine.Apply(engine.KeyBy(s, func(r numbered) int64 { return r.Key }), "count", newCounter)
+		engine.Map(counts, func(c counted) counted {
+			spin(rounds)(numbered{Seq: c.Seq})
+			return c
+		}).To("out", out)
+		return g
+	}
+	crash := func(checkpoints int) {
+		if untilCheckpoints(t, graph(20_000), cfg, checkpoints) {
+			t.Fatal("the job ended before it could be interrupted")
+		}
+	}
+	crash(6)
+	from := newestInFlight(t, elsewhere)
+	cfg.Checkpoints.Store = st
+	cfg.Restore = engine.RestoreConfig{From: from.Path, External: elsewhere}
+	crash(1)
+	cfg.Restore = engine.RestoreConfig{From: "latest"}
+	for range 3 {
+		crash(1)
+	}
+	newest := newestInFlight(t, st)
+	if newest.ID >= from.ID {
+		t.Fatalf("checkpoint %d restored, now %d: the ids say nothing", from.ID, newest.ID)
+	}
+	if err := engine.Run(t.Context(), graph(0), cfg); err != nil {
+		t.Fatal(err)
+	}
+	checkCounted(t, out.records(), splits, n)
+	t.Logf("RESULT TestCrashesBehindAnotherRoot in-flight=%d", newest.InFlightRecords)
+}

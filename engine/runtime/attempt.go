@@ -29,6 +29,9 @@ type attempt struct {
 	// captures bounds what checkpoints keep of the channels' buffers (R14).
 	captures *exchange.SnapshotPool
 	coord    *coordinator
+	// generation names the in-flight data that this attempt makes, in its
+	// checkpoints.
+	generation uint64
 
 	running sync.WaitGroup
 	start   chan struct{} // closed when all tasks are open, or one failed to
@@ -47,6 +50,9 @@ func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (_ *attempt, 
 			a.cancel(err)
 		}
 	}()
+	if a.generation, err = r.nextGeneration(a.ctx); err != nil {
+		return nil, err
+	}
 	a.pool = exchange.NewPool(a.cfg.Exchange.BufferSize)
 	a.captures = exchange.NewSnapshotPool(captureMemory, a.cfg.Exchange.SpillDir)
 	a.coord = newCoordinator(a)
@@ -291,10 +297,6 @@ func (a *attempt) elapsed(id uint64) time.Duration {
 	}
 	return 0
 }
-
-// generation names the in-flight data that this attempt makes, in its
-// checkpoints: it is larger than that of all that was recovered (R6).
-func (a *attempt) generation() uint64 { return a.restoredID() }
 
 // captureMemory bounds the buffers that checkpoints hold while they are written.
 const captureMemory = 256 << 20

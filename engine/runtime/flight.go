@@ -145,7 +145,7 @@ func (t *Task) inputParts(fl *flight) {
 
 // channelPart is a part whose rows are those of a future, and others.
 func (t *Task) channelPart(op, edge int, kind format.Kind, f *future, others []format.Buffer, name func(channel int) (receiver, sender uint32)) part {
-	generation := t.attempt.generation()
+	generation := t.attempt.generation
 	return part{env: t.ops[op].env, spec: channelSpec(kind), edge: edge, release: f.drop,
 		rows: func(ctx context.Context) ([]format.Buffer, error) {
 			captured, err := f.wait(ctx)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -206,6 +207,28 @@ func (r *replay) times(gate *gateInput, receiver int) []format.ChannelWatermark 
 		}
 	}
 	return rows
+}
+
+// nextGeneration is larger than the generation of anything that is in flight in
+// the checkpoint (R6), and 0 if nothing is. An id would not do: a restore from
+// another root goes on with lower ones.
+func (r *restored) nextGeneration(ctx context.Context) (next uint64, err error) {
+	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 {
+		return 0, nil
+	}
+	edges, err := r.ck.Edges()
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range edges {
+		for row, err := range r.ck.ChannelWatermarks(ctx, e.ID) { // there is one for each channel
+			if err != nil {
+				return 0, fmt.Errorf("restoring watermarks of edge %s: %w", e.ID, err)
+			}
+			next = max(next, row.Row.Generation+1)
+		}
+	}
+	return next, nil
 }
 
 // streamKey names a sub-stream within an edge.

@@ -248,7 +248,7 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 		rows := make([]format.ChannelWatermark, len(g.cursors))
 		for c := range rows {
 			ct := t.input.valve.channels[g.first+c]
-			rows[c] = format.ChannelWatermark{Sender: uint32(g.senders[c]), Receiver: t.subtask, Generation: t.attempt.generation(),
+			rows[c] = format.ChannelWatermark{Sender: uint32(g.senders[c]), Receiver: t.subtask, Generation: t.attempt.generation,
 				Watermark: ct.watermark, Status: status(ct.idle)}
 		}
 		rows = append(rows, t.input.replay.times(g, t.subtask)...)
