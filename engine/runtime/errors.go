@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -65,6 +66,7 @@ func (e *RestoreError) Error() string {
 // DamagedError says that the checkpoint to restore is damaged, and which older
 // one is intact.
 type DamagedError struct {
+	Root   string // as people write it, "" if unknown
 	Path   string // the damaged checkpoint
 	Intact string // the next older intact one, "" if there is none
 	Err    error
@@ -73,7 +75,7 @@ type DamagedError struct {
 // Error names both checkpoints and what to do.
 func (e *DamagedError) Error() string {
 	if e.Intact == "" {
-		return fmt.Sprintf("%v\n  no older checkpoint is intact\n  try: tidemark verify %s", e.Err, e.Path)
+		return fmt.Sprintf("%v\n  no older checkpoint is intact\n  try: tidemark verify %s", e.Err, path.Join(e.Root, e.Path))
 	}
 	return fmt.Sprintf("%v\n  the next older checkpoint, %s, is intact\n  try: --restore-fallback, which goes back to it", e.Err, e.Intact)
 }

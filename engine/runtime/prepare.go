@@ -215,9 +215,9 @@ func (j *Job) fallback(ctx context.Context, line []point, path string, cause err
 	r := j.intactBefore(ctx, line, path)
 	switch {
 	case r == nil:
-		return nil, &DamagedError{Path: path, Err: cause}
+		return nil, &DamagedError{Root: j.cfg.Checkpoints.Location, Path: path, Err: cause}
 	case !j.cfg.Restore.Fallback:
-		return r, &DamagedError{Path: path, Intact: r.path, Err: cause}
+		return r, &DamagedError{Root: j.cfg.Checkpoints.Location, Path: path, Intact: r.path, Err: cause}
 	}
 	j.cfg.Logger.Warn("falling back to an older checkpoint", "damaged", path, "restored", r.path, "error", cause)
 	j.lineage = randomID()
@@ -249,7 +249,7 @@ func (j *Job) blameDamage(ctx context.Context, r *restored, err error) error {
 	if r == nil || r.external || j.root == nil || !damaged(err) || !errors.As(err, &corrupt) || !strings.HasPrefix(corrupt.Object, r.path+"/") {
 		return err
 	}
-	e := &DamagedError{Path: r.path, Err: err}
+	e := &DamagedError{Root: j.cfg.Checkpoints.Location, Path: r.path, Err: err}
 	h, herr := loadHistory(ctx, j.root.store)
 	if herr != nil {
 		return err
