@@ -153,7 +153,7 @@ func TestWithoutInFlight(t *testing.T) {
 			st, out := mem.New(), newLedger[counted]()
 			cfg := engine.Config{Parallelism: 2, Exchange: smallBuffers()}
 			cfg.Checkpoints = engine.CheckpointConfig{Store: st, Interval: 2 * time.Millisecond, Unaligned: true}
-			if untilCheckpoints(t, backpressured(numbers(splits, n, all), out, 2000), cfg, 3) {
+			if untilCheckpoints(t, backpressured(numbers(splits, n, all), out, 20_000), cfg, 6) {
 				t.Fatal("the job ended before it could be interrupted")
 			}
 			kept := newestInFlight(t, st)
@@ -210,7 +210,7 @@ func TestCrashesBehindAnotherRoot(t *testing.T) {
 		return g
 	}
 	crash := func(checkpoints int) {
-		if untilCheckpoints(t, graph(20_000), cfg, checkpoints) {
+		if untilCheckpoints(t, graph(100_000), cfg, checkpoints) {
 			t.Fatal("the job ended before it could be interrupted")
 		}
 	}

@@ -55,6 +55,12 @@ type flight struct {
 	alignment time.Duration
 }
 
+// awaited reports whether there is an input part, which the barriers of the
+// inputs that may be overtaken complete. The others are there at the snapshot.
+func (f *flight) awaited() bool {
+	return slices.ContainsFunc(f.input, func(in *future) bool { return in != nil })
+}
+
 func (f *flight) release() {
 	for _, pt := range f.parts {
 		pt.release()
@@ -107,6 +113,9 @@ func (t *Task) startOutputTimer(b barrier.Barrier) {
 
 // convert does so for one checkpoint, unless it is over.
 func (t *Task) convert(id uint64) error {
+	if p := t.attempt.coord.current.Load(); p == nil || p.id != id {
+		return nil
+	}
 	for _, e := range t.outs {
 		w := e.timeoutable.Load()
 		if w == nil || w.id != id {

@@ -127,16 +127,16 @@ func (s *snapshots) wait() { s.writing.Wait() }
 // the barrier goes to all outputs, and the operators hand over their state.
 func (t *Task) snapshot(b barrier.Barrier) error {
 	fl, err := t.emitBarrier(b)
+	if t.snapshots.cancel != nil { // of an aborted one that may still be writing
+		t.snapshots.cancel()
+		t.snapshots.wait()
+	}
 	if t.flight != nil {
-		t.flight.release() // of an older checkpoint; once it is written this does nothing
+		t.flight.release() // nobody reads it any more; if it was written this does nothing
 	}
 	t.flight = fl
 	if err != nil {
 		return err
-	}
-	if t.snapshots.cancel != nil { // of an aborted one that may still be writing
-		t.snapshots.cancel()
-		t.snapshots.wait()
 	}
 	p := t.attempt.pending(b.ID)
 	if p == nil {
@@ -168,7 +168,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer p.writing.Done()
 		defer cancel()
 		ack.slices, ack.err = s.write(ctx, p)
-		if overtaken && ack.err == nil {
+		if overtaken && ack.err == nil && fl.awaited() {
 			ack.alignment = fl.alignment
 		}
 		t.attempt.acknowledge(p, ack)
