@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,4 +233,38 @@ func TestCrashesBehindAnotherRoot(t *testing.T) {
 	}
 	checkCounted(t, out.records(), splits, n)
 	t.Logf("RESULT TestCrashesBehindAnotherRoot in-flight=%d", newest.InFlightRecords)
+}
+
+// TestWithoutInFlightOfItsOwn: the id names a checkpoint of an earlier run. If a
+// run reaches the same id, an automatic restart from it loses nothing.
+func TestWithoutInFlightOfItsOwn(t *testing.T) {
+	const splits, n = 4, 3000
+	st, out := mem.New(), newLedger[counted]()
+	var fail atomic.Bool
+	g := engine.NewGraph("backpressured")
+	s := engine.From(g, "numbers", engine.Source[numbered](numbers(splits, n, all)), engine.BoundedDisorder(seqTime, 0))
+	byKey := engine.KeyBy(s, func(r numbered) int64 { return r.Key })
+	counts := engine.Apply(byKey, "count", newCounter).Rebalance()
+	engine.Map(counts, func(c counted) counted {
+		if fail.CompareAndSwap(true, false) {
+			panic("planned")
+		}
+		spin(2000)(numbered{Seq: c.Seq})
+		return c
+	}).To("out", out)
+	cfg := engine.Config{Parallelism: 2, Exchange: smallBuffers(), Restart: engine.RestartConfig{Attempts: 1, Delay: time.Millisecond}}
+	cfg.Checkpoints = engine.CheckpointConfig{Store: st, Unaligned: true}
+	cfg.Restore.WithoutInFlight = 1
+	job := start(t, g, cfg)
+	if got := take(t, job); got.ID != 1 {
+		t.Fatalf("the checkpoint has id %d", got.ID)
+	}
+	fail.Store(true)
+	if err := job.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if fail.Load() {
+		t.Fatal("the failure did not happen")
+	}
+	checkCounted(t, out.records(), splits, n)
 }

@@ -143,7 +143,7 @@ func (j *Job) started(r *restored) {
 		e.Restored, e.ID = r.path, r.id
 	}
 	j.observe(e)
-	if r == nil || !r.withoutInFlight(&j.cfg) {
+	if r == nil || !r.withoutInFlight(&j.cfg, e.Run) {
 		return
 	}
 	j.cfg.Logger.Warn("in-flight data of the restored checkpoint is dropped", "checkpoint", r.path,

@@ -241,7 +241,7 @@ type streamKey struct {
 // there is none.
 func (t *Task) loadReplay() (*replay, error) {
 	r := t.attempt.restored
-	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 || r.withoutInFlight(t.attempt.cfg) {
+	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 || r.withoutInFlight(t.attempt.cfg, t.attempt.run()) {
 		return nil, nil
 	}
 	rp := &replay{}

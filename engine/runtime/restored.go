@@ -212,14 +212,15 @@ func (r *restored) checkLeftOver(declared map[string]map[string]bool) {
 	}
 }
 
-// withoutInFlight reports whether the in-flight data is left out.
-func (r *restored) withoutInFlight(cfg *Config) bool {
-	return r.id != 0 && r.id == cfg.Restore.WithoutInFlight
+// withoutInFlight reports whether a run leaves the in-flight data out: never that
+// of a checkpoint of its own, to which an automatic restart goes back.
+func (r *restored) withoutInFlight(cfg *Config, run uint64) bool {
+	return r.id != 0 && r.id == cfg.Restore.WithoutInFlight && (r.external || r.summary.Run != run)
 }
 
 // checkInFlight finds in-flight data of connections that the job does not have.
 func (r *restored) checkInFlight(a *attempt) error {
-	if r.withoutInFlight(a.cfg) {
+	if r.withoutInFlight(a.cfg, a.run()) {
 		return nil
 	}
 	p := a.plan
