@@ -100,7 +100,6 @@ func TestProcessingTimers(t *testing.T) {
 	for _, p := range [][2]int{{1, 1}, {2, 2}, {2, 3}, {3, 1}} {
 		for _, unaligned := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d-%d-unaligned=%v", p[0], p[1], unaligned), func(t *testing.T) {
-				t.Parallel()
 				clock, st, out := newManualClock(), mem.New(), newLedger[alarm]()
 				begin := clock.Now().UnixMilli()
 				fired := make(chan alarm, 2*len(want))
