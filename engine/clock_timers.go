@@ -101,9 +101,7 @@ func (c *clockTimers) arm() {
 	}
 	now := c.env.Now()
 	if at <= now.UnixMilli() {
-		c.disarm()
-		c.due = true
-		c.env.ClockDue(now.UnixMilli())
+		c.fire(now)
 		return
 	}
 	if at >= c.armed {
@@ -120,6 +118,18 @@ func (c *clockTimers) arm() {
 			return nil
 		})
 	})
+	// The delay was counted from now: if the time has passed meanwhile, the
+	// wake-up comes as much too late.
+	if now = c.env.Now(); at <= now.UnixMilli() {
+		c.fire(now)
+	}
+}
+
+// fire tells the task that timers are due.
+func (c *clockTimers) fire(now time.Time) {
+	c.disarm()
+	c.due = true
+	c.env.ClockDue(now.UnixMilli())
 }
 
 // disarm takes the wake-up back. One that is under way does no harm.
