@@ -24,9 +24,10 @@ func compareAlarms(a, b alarm) int {
 // waker registers timers some seconds after the start of time, takes every
 // fifth back, and tells the test what fires.
 type waker struct {
-	n     engine.Value[int64]
-	start int64
-	fired chan<- alarm
+	n       engine.Value[int64]
+	start   int64
+	arrived chan<- struct{} // one for each record; nil: nobody waits
+	fired   chan<- alarm
 }
 
 // seconds is when the timer of a record fires after the start.
@@ -39,6 +40,9 @@ func (a *waker) Process(ctx *engine.Context[int64], r numbered, _ *engine.Output
 	ctx.RegisterProcessingTimer(at)
 	if r.Seq%5 == 4 {
 		ctx.DeleteProcessingTimer(at)
+	}
+	if a.arrived != nil {
+		a.arrived <- struct{}{}
 	}
 	return nil
 }
@@ -54,10 +58,10 @@ func (a *waker) OnProcessingTimer(ctx *engine.Context[int64], at int64, out *eng
 }
 
 // wakerJob is source → waker → sink.
-func wakerJob(src engine.Source[numbered], start int64, fired chan<- alarm, out engine.Sink[alarm]) *engine.Graph {
+func wakerJob(src engine.Source[numbered], w waker, out engine.Sink[alarm]) *engine.Graph {
 	g := engine.NewGraph("alarms")
 	byKey := engine.KeyBy(engine.From(g, "numbers", src, ordered()), func(r numbered) int64 { return r.Key })
-	engine.Apply(byKey, "alarms", func() engine.Process[int64, numbered, alarm] { return &waker{start: start, fired: fired} }).To("out", out)
+	engine.Apply(byKey, "alarms", func() engine.Process[int64, numbered, alarm] { own := w; return &own }).To("out", out)
 	return g
 }
 
@@ -100,9 +104,11 @@ func TestProcessingTimers(t *testing.T) {
 	for _, p := range [][2]int{{1, 1}, {2, 2}, {2, 3}, {3, 1}} {
 		for _, unaligned := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d-%d-unaligned=%v", p[0], p[1], unaligned), func(t *testing.T) {
+				t.Parallel()
 				clock, st, out := newManualClock(), mem.New(), newLedger[alarm]()
 				begin := clock.Now().UnixMilli()
-				fired := make(chan alarm, 2*len(want))
+				fired, arrived := make(chan alarm, 2*len(want)), make(chan struct{}, n+1)
+				wake := waker{start: begin, arrived: arrived, fired: fired}
 				await := func(from, to int) {
 					for s := from; s <= to; s++ {
 						for range by[s] {
@@ -116,9 +122,12 @@ func TestProcessingTimers(t *testing.T) {
 				cfg.Checkpoints = engine.CheckpointConfig{Store: st, Unaligned: unaligned}
 				cfg.Restore.From = "latest"
 				src := numbers(1, n+1, n)
-				job := start(t, wakerJob(src, begin, fired, out), cfg)
+				job := start(t, wakerJob(src, wake, out), cfg)
 				src.rest()
-				take(t, job) // all records have arrived
+				for range n { // an unaligned checkpoint would not wait for them
+					<-arrived
+				}
+				take(t, job)
 				for s := 1; s <= 5; s++ {
 					clock.advance(time.Second)
 					await(s, s)
@@ -135,7 +144,7 @@ func TestProcessingTimers(t *testing.T) {
 				}
 				cfg.Parallelism = p[1]
 				src = numbers(1, n+1, n)
-				job = start(t, wakerJob(src, begin, fired, out), cfg)
+				job = start(t, wakerJob(src, wake, out), cfg)
 				await(11, 30)
 				clock.advance(time.Minute)
 				await(31, 60)
@@ -158,7 +167,7 @@ func TestProcessingTimersEndWithTheInput(t *testing.T) {
 	cfg := engine.Config{Parallelism: 2, Clock: clock, Checkpoints: engine.CheckpointConfig{Store: st}}
 	cfg.Restore.From = "latest"
 	for range 2 {
-		run(t, wakerJob(numbers(1, 500, all), clock.Now().UnixMilli(), fired, out), cfg)
+		run(t, wakerJob(numbers(1, 500, all), waker{start: clock.Now().UnixMilli(), fired: fired}, out), cfg)
 		clock.advance(time.Hour)
 	}
 	if len(fired) > 0 || len(out.records()) > 0 {
