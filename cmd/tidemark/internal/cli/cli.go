@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/progress"
 )
 
 // app is one call of the command.
@@ -28,7 +29,10 @@ type app struct {
 	json   bool
 	quiet  bool
 	color  string
-	verb   string // of the command that ran, "" for none
+	// progress is --progress, live what shows it, nil if nothing does.
+	progress string
+	live     *progress.Progress
+	verb     string // of the command that ran, "" for none
 
 	// started says that a command's own code has begun. Errors before that are
 	// those of the parser, which are mistakes in the command line and have no
@@ -100,6 +104,7 @@ func (a *app) complain(err error) {
 	if err == nil || errors.As(err, &known) && known.err == nil {
 		return
 	}
+	a.live.Clear()
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(a.stderr, "tidemark: %s\n", out.Escape(strings.TrimRight(line, "\n")))
 	}
@@ -112,6 +117,7 @@ func (a *app) complain(err error) {
 // say prints a message for people, unless --quiet.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet {
+		a.live.Clear()
 		fmt.Fprintln(a.stderr, "tidemark: "+out.Escape(fmt.Sprintf(format, args...)))
 	}
 }
@@ -151,7 +157,8 @@ newest, as the command says.`,
 	flags.BoolVar(&a.json, "json", false, "the same as -o json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no messages on stderr, only errors")
 	flags.StringVar(&a.color, "color", "auto", "`when`: auto (if not given), always, never; and NO_COLOR")
-	for _, name := range []string{"output", "color"} {
+	flags.StringVar(&a.progress, "progress", "auto", "`how`: auto (if not given), json, none; on stderr")
+	for _, name := range []string{"output", "color", "progress"} {
 		flags.Lookup(name).DefValue = "" // said already, and the line has 80 columns
 	}
 	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.verify(), a.version(), a.completion())
@@ -196,7 +203,27 @@ func (a *app) begin() error {
 	default:
 		return usage("--color %q is none of auto, always, never", a.color)
 	}
+	switch a.progress {
+	case "auto", "json", "none":
+	default:
+		return usage("--progress %q is none of auto, json, none", a.progress)
+	}
 	return nil
+}
+
+// watchBytes begins to show how far a command is; total is in bytes, 0 if it is
+// not known yet. The caller calls Stop of what it returns. Messages of the app
+// push the line away; what is written to stdout meanwhile calls Clear before.
+func (a *app) watchBytes(what string, total uint64) *progress.Progress {
+	mode := progress.Auto(a.stderr)
+	switch {
+	case a.progress == "json":
+		mode = progress.JSON
+	case a.progress == "none" || a.quiet:
+		mode = progress.Off
+	}
+	a.live = progress.Start(progress.Options{W: a.stderr, Mode: mode, What: what, Total: total})
+	return a.live
 }
 
 // document prints a document in the formats that take it whole.
