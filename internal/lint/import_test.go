@@ -10,10 +10,11 @@ import (
 // the next line that fits better) the packages of ours that it may import, as
 // prefixes. The arrows go down only.
 var house = map[string][]string{
-	"cmd/tidemark": {"cmd/tidemark", "engine", "convert", "recovery", "reader", "writer", "flink", "rescale", "checkpoint", "store", "format", "keygroup", "internal"},
+	"cmd/tidemark": {"cmd/tidemark", "engine", "convert", "recovery", "native", "reader", "writer", "flink", "rescale", "checkpoint", "store", "format", "keygroup", "internal"},
 	"engine":       {"engine", "writer", "reader", "rescale", "checkpoint", "store", "format", "keygroup"},
 	"convert":      {"convert", "flink", "writer", "reader", "checkpoint"},
-	"recovery":     {"recovery", "checkpoint", "rescale", "store"},
+	"recovery":     {"recovery", "checkpoint", "rescale", "store", "keygroup"},
+	"native":       {"native", "reader", "writer", "rescale", "checkpoint", "store", "format", "keygroup"},
 	"reader":       {"reader", "checkpoint", "store", "format", "keygroup"},
 	"writer":       {"writer", "checkpoint", "store", "format", "keygroup"},
 	"flink":        {"flink", "checkpoint", "store", "keygroup"},
