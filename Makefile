@@ -21,4 +21,6 @@ lint: ## import rule, formatting, vet, staticcheck, size figures
 	$(GO) test -count=1 -v ./internal/lint
 cross: ## vet for six platforms, tests of the format on a 32-bit one
 	$(GO) run ./internal/testrun cross
-.PHONY: help demo demo-full test bench fuzz long lint cross
+dist: ## static binaries for a release, with SHA-256 sums, in dist/; the same bytes wherever they are built
+	$(GO) run ./internal/dist dist
+.PHONY: help demo demo-full test bench fuzz long lint cross dist
