@@ -40,7 +40,9 @@ var (
 	aligned    = alignment{"aligned", false, 0}
 )
 
-func (a alignment) set(c *engine.CheckpointConfig) { c.Unaligned, c.AlignedTimeout = a.unaligned, a.timeout }
+func (a alignment) set(c *engine.CheckpointConfig) {
+	c.Unaligned, c.AlignedTimeout = a.unaligned, a.timeout
+}
 
 // alignments are those that a test of an unaligned job runs with.
 func alignments() []alignment {
@@ -66,6 +68,7 @@ type trip struct {
 	attempt   atomic.Int64
 	completed atomic.Int64 // checkpoints of this run
 	failed    atomic.Int64 // planned failures that happened
+	inFlight  atomic.Int64 // records in flight in the newest checkpoint
 
 	mu   sync.Mutex
 	done map[string]bool
@@ -101,6 +104,8 @@ type runner struct {
 	// cancel ends the run when this many checkpoints are complete, 0 never.
 	cancel int64
 
+	store store.Store // the job's
+
 	// What happened.
 	aborted, restarted int
 	late               int64
@@ -113,6 +118,7 @@ func (r *runner) observe(stop func()) engine.ObserverFunc {
 	return func(e engine.Event) {
 		switch e := e.(type) {
 		case engine.CheckpointCompleted:
+			r.trip.inFlight.Store(int64(inFlightOf(r.t, r.store, e.Path)))
 			n := r.trip.completed.Add(1)
 			for _, p := range r.pumps {
 				if r.until > 0 && n >= r.until && r.trip.attempt.Load() >= r.restarts {
@@ -141,6 +147,7 @@ func (r *runner) run(g *engine.Graph, cfg engine.Config) error {
 	r.t.Helper()
 	ctx, cancel := context.WithCancelCause(r.t.Context())
 	defer cancel(nil)
+	r.store = cfg.Checkpoints.Store
 	cfg.Observer = r.observe(func() { cancel(errCancelled) })
 	cfg.Logger = strict(r.t)
 	cfg.Restart.Delay = time.Nanosecond
@@ -206,16 +213,21 @@ func inFlight(t *testing.T, st store.Store) (list []uint64) {
 		if !d.Manifest {
 			continue
 		}
-		ck, err := reader.Open(t.Context(), st, d.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, ck.Summary().InFlightRecords)
-		if err := ck.Close(); err != nil {
-			t.Fatal(err)
-		}
+		list = append(list, inFlightOf(t, st, d.Path))
 	}
 	return list
+}
+
+// inFlightOf is that of one checkpoint.
+func inFlightOf(t *testing.T, st store.Store, path string) uint64 {
+	t.Helper()
+	ck, err := reader.Open(t.Context(), st, path)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	defer ck.Close()
+	return ck.Summary().InFlightRecords
 }
 
 func sum(list []uint64) (n uint64) {
