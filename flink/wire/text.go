@@ -204,3 +204,7 @@ func (r *Reader) SkipUnits(n uint64, what string) {
 		r.VarUint(16, what)
 	}
 }
+
+// Modified decodes modified UTF-8 whose length is known from elsewhere. ok is
+// false for anything but what Java writes.
+func Modified(b []byte) (s string, ok bool) { return modified(b) }
