@@ -32,6 +32,7 @@ var house = map[string][]string{
 	"internal/killtest": {"engine", "reader", "writer", "store", "checkpoint", "format", "keygroup", "internal"},
 	"internal/lint":     {},
 	"internal/testrun":  {},
+	"internal/dist":     {},
 	"internal/testkit":  {},
 }
 
