@@ -189,6 +189,9 @@ type Entry struct {
 	State   State
 	Subtask uint32 // that wrote it
 	Hash    keygroup.Hash
+	// KeyGroup is that of keyed state and timers, in the numbering of the
+	// operator; NoKeyGroup elsewhere.
+	KeyGroup uint32
 	// Interval is set instead of Hash for floors.
 	Interval              keygroup.Interval
 	Key, Namespace, Value []byte
@@ -196,6 +199,9 @@ type Entry struct {
 	// Detail holds further numbers of the kind, by name, in a fixed order.
 	Detail []Detail
 }
+
+// NoKeyGroup is the key group of what has none.
+const NoKeyGroup uint32 = 1<<32 - 1
 
 // Detail is a named number or word of an entry.
 type Detail struct{ Name, Value string }

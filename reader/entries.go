@@ -138,31 +138,35 @@ func (m *Model) gate(fs format.State) (string, error) {
 // stateEntries yields all entries of one state within an interval.
 func (m *Model) stateEntries(ctx context.Context, row int, fs format.State, sc scope) iter.Seq2[checkpoint.Entry, error] {
 	c := m.c
+	groups := 0
+	if operators, err := c.Operators(); err == nil && fs.Operator < len(operators) {
+		groups = int(operators[fs.Operator].KeyGroups)
+	}
 	accept := func(s format.Slice) bool {
 		return sc.subtasks.Contains(uint64(s.Subtask)) && (!fs.Kind.ByHash() || s.Interval.Overlaps(sc.iv))
 	}
 	switch fs.Kind {
 	case format.KindKeyed, format.KindTimer:
 		return translated(entries(c.stateBatches(ctx, row, fs.Kind, sc.iv, accept)), func(e Entry) checkpoint.Entry {
-			return checkpoint.Entry{Subtask: e.Subtask, Hash: e.Hash, Key: e.Key, Namespace: e.Namespace, Value: e.Value, Time: e.Time}
+			return checkpoint.Entry{Subtask: e.Subtask, Hash: e.Hash, KeyGroup: uint32(keygroup.Of(e.Hash, groups)), Key: e.Key, Namespace: e.Namespace, Value: e.Value, Time: e.Time}
 		})
 	case format.KindSplitList, format.KindUnionList:
 		return translated(rowsOf(ctx, c, row, fs.Kind, accept, openItems), func(r Row[format.Item]) checkpoint.Entry {
-			return checkpoint.Entry{Subtask: r.Subtask, Value: r.Row.Value}
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Value: r.Row.Value}
 		})
 	case format.KindBroadcast:
 		return translated(rowsOf(ctx, c, row, fs.Kind, accept, openPairs), func(r Row[format.Pair]) checkpoint.Entry {
-			return checkpoint.Entry{Subtask: r.Subtask, Key: r.Row.Key, Value: r.Row.Value}
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Key: r.Row.Key, Value: r.Row.Value}
 		})
 	case format.KindFloor:
 		return translated(rowsOf(ctx, c, row, fs.Kind, accept, openFloors), func(r Row[format.Floor]) checkpoint.Entry {
-			return checkpoint.Entry{Subtask: r.Subtask, Interval: r.Row.Interval, Time: r.Row.Watermark,
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Interval: r.Row.Interval, Time: r.Row.Watermark,
 				Detail: []checkpoint.Detail{mark("drain", r.Row.Drain)}}
 		})
 	case format.KindSubtaskWatermark:
 		return translated(rowsOf(ctx, c, row, fs.Kind, accept, openSubtaskWatermarks), func(r Row[format.SubtaskWatermark]) checkpoint.Entry {
 			w := r.Row
-			return checkpoint.Entry{Subtask: r.Subtask, Time: w.Current, Detail: []checkpoint.Detail{
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Time: w.Current, Detail: []checkpoint.Detail{
 				number("subtask", uint64(w.Subtask)), mark("emitted", w.Emitted), mark("drain", w.Drain), status(w.Status)}}
 		})
 	case format.KindChannelWatermark:
@@ -172,13 +176,13 @@ func (m *Model) stateEntries(ctx context.Context, row int, fs format.State, sc s
 			if w.Receiver != format.AllReceivers {
 				receiver = number("receiver", uint64(w.Receiver))
 			}
-			return checkpoint.Entry{Subtask: r.Subtask, Time: w.Watermark, Detail: []checkpoint.Detail{
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Time: w.Watermark, Detail: []checkpoint.Detail{
 				number("sender", uint64(w.Sender)), receiver, number("generation", w.Generation), status(w.Status)}}
 		})
 	case format.KindSplitWatermark:
 		return translated(rowsOf(ctx, c, row, fs.Kind, accept, openSplitWatermarks), func(r Row[format.SplitWatermark]) checkpoint.Entry {
 			w := r.Row
-			return checkpoint.Entry{Subtask: r.Subtask, Key: w.Split, Value: w.Generator, Time: w.Watermark,
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Key: w.Split, Value: w.Generator, Time: w.Watermark,
 				Detail: []checkpoint.Detail{status(w.Status)}}
 		})
 	default:
@@ -188,7 +192,7 @@ func (m *Model) stateEntries(ctx context.Context, row int, fs format.State, sc s
 			if b.Start != format.None {
 				start = number("start", uint64(b.Start))
 			}
-			return checkpoint.Entry{Subtask: r.Subtask, Value: b.Payload, Detail: []checkpoint.Detail{
+			return checkpoint.Entry{Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Value: b.Payload, Detail: []checkpoint.Detail{
 				number("receiver", uint64(b.Receiver)), number("sender", uint64(b.Sender)), number("generation", b.Generation),
 				number("sequence", b.Sequence), start, number("continuation", uint64(b.Continuation))}}
 		})

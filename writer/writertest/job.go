@@ -28,9 +28,13 @@ type Job struct {
 	Keys        int    // 0 writes states without entries
 	ValueSize   int    // bytes of a value of keyed state; 8
 	Seed        uint64 // of the values
-	Savepoint   bool
-	Parallel    bool           // one goroutine for each subtask
-	Options     writer.Options // Store, Dir and ID are set by Write
+	// Flight is the number of records in flight, of the first so many keys: a
+	// stream of frames, some of which cross buffers. 0 leaves buffers in the
+	// channels that are no frames.
+	Flight    int
+	Savepoint bool
+	Parallel  bool           // one goroutine for each subtask
+	Options   writer.Options // Store, Dir and ID are set by Write
 }
 
 // The job's operators, edge and states.
@@ -211,6 +215,14 @@ func (j Job) manifest() *format.Manifest {
 	add(1, format.KindSubtaskWatermark, "", none, none, none)
 	add(1, format.KindChannelWatermark, "", 0, none, none)
 	add(1, format.KindInputChannel, "", 0, none, none)
+	if j.Flight > 0 {
+		m.Schemas, m.Edges[0].InFlightRecords = append(m.Schemas, flightSchema()), uint64(j.Flight)
+		for i := range m.States {
+			if m.States[i].Kind.Channel() {
+				m.States[i].Value = len(m.Schemas) - 1
+			}
+		}
+	}
 	return m
 }
 
@@ -328,6 +340,9 @@ func (j Job) fillMarks(s *writer.Slice, st format.State, subtask int, iv keygrou
 	case format.KindSplitWatermark:
 		return s.SplitWatermark(format.SplitWatermark{Split: fmt.Appendf(nil, "split-%03d", subtask), Watermark: 3, Status: format.StatusIdle})
 	case format.KindInputChannel, format.KindOutputChannel:
+		if j.Flight > 0 {
+			return j.fillFlight(s, st.Kind, subtask)
+		}
 		other := uint32(0)
 		receiver, sender := uint32(subtask), other
 		if st.Kind == format.KindOutputChannel {
