@@ -105,6 +105,10 @@ const (
 	OutputChannel     StateKind = "output-channel"
 )
 
+// StateKinds are all kinds.
+var StateKinds = []StateKind{Keyed, Timers, SplitList, UnionList, BroadcastState, Floors, SubtaskWatermarks, ChannelWatermarks,
+	SplitWatermarks, InputChannel, OutputChannel}
+
 // InFlight reports whether a state of this kind is in-flight data.
 func (k StateKind) InFlight() bool { return k == InputChannel || k == OutputChannel }
 

@@ -2,13 +2,14 @@ package checkpoint
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Selector names a part of a checkpoint in the one syntax of all tools:
 //
-//	operator=U,state=S,subtask=2-4,keygroup=0-31,channel=gate0/3
+//	operator=U,state=S,kind=timers,subtask=2-4,keygroup=0-31,channel=gate0/3
 //
 // Fields that are not named select everything. A value with a comma, a quote,
 // an equals sign or a blank at an end is written as a Go string literal:
@@ -16,7 +17,8 @@ import (
 type Selector struct {
 	Operator  string // uid, "" for all
 	State     string // name, "" for all
-	Subtasks  *Span  // nil for all
+	Kind      StateKind
+	Subtasks  *Span // nil for all
 	KeyGroups *Span
 	Channel   *Channel
 }
@@ -49,8 +51,14 @@ func (c Channel) String() string {
 	return c.Gate + "/" + c.Index.String()
 }
 
-// Matches reports whether the selector covers a state of an operator. Subtask,
-// key group and channel are for the caller.
+// Takes reports whether the selector covers a state by operator, name and kind.
+// Subtask, key group and channel are for the caller.
+func (s Selector) Takes(state State) bool {
+	return s.Matches(state.Operator, state.Name) && (s.Kind == "" || s.Kind == state.Kind)
+}
+
+// Matches reports whether the selector covers an operator and the name of a
+// state.
 func (s Selector) Matches(operator, state string) bool {
 	return (s.Operator == "" || s.Operator == operator) && (s.State == "" || s.State == state)
 }
@@ -67,6 +75,9 @@ func (s Selector) String() string {
 	}
 	if s.State != "" {
 		add("state", s.State)
+	}
+	if s.Kind != "" {
+		add("kind", string(s.Kind))
 	}
 	if s.Subtasks != nil {
 		add("subtask", s.Subtasks.String())
@@ -168,6 +179,10 @@ func (s *Selector) set(name, value string) (err error) {
 		s.Operator = value
 	case "state":
 		s.State = value
+	case "kind":
+		if s.Kind = StateKind(value); !slices.Contains(StateKinds, s.Kind) {
+			err = fmt.Errorf("kind: %q is none of %v", value, StateKinds)
+		}
 	case "subtask":
 		s.Subtasks, err = parseSpan(name, value)
 	case "keygroup":
@@ -175,7 +190,7 @@ func (s *Selector) set(name, value string) (err error) {
 	case "channel":
 		s.Channel, err = parseChannel(value)
 	default:
-		err = fmt.Errorf("there is no field %q; the fields are operator, state, subtask, keygroup, channel", name)
+		err = fmt.Errorf("there is no field %q; the fields are operator, state, kind, subtask, keygroup, channel", name)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ func TestSelectorPrintsCanonically(t *testing.T) {
 		"operator=U,state=S,subtask=2-4,keygroup=0-31,channel=gate0/3": "operator=U,state=S,subtask=2-4,keygroup=0-31,channel=gate0/3",
 		" subtask=7 , operator=count ":                                 "operator=count,subtask=7",
 		`operator="a,b",state="x=y"`:                                   `operator="a,b",state="x=y"`,
+		"kind=timers,operator=a":                                       "operator=a,kind=timers",
 		"channel=gate1":                                                "channel=gate1",
 		"channel=a>b#0/2-5":                                            "channel=a>b#0/2-5",
 		`state="plain"`:                                                "state=plain",
@@ -33,7 +34,8 @@ func TestSelectorRefusals(t *testing.T) {
 		"operator=a,":               "nothing follows the last comma",
 		"operator=a,,state=b":       "no field \",state\"",
 		"operator=a,operator=b":     "given twice",
-		"colour=red":                "fields are operator, state, subtask, keygroup, channel",
+		"colour=red":                "fields are operator, state, kind, subtask, keygroup, channel",
+		"kind=heap":                 "none of [keyed timers",
 		"subtask=x":                 "not a number",
 		"subtask=4-2":               "is empty",
 		"subtask=-2":                "not a number",
@@ -87,6 +89,10 @@ func TestSelectorMatches(t *testing.T) {
 	s := Selector{Operator: "count", Subtasks: &Span{2, 4}}
 	if !s.Matches("count", "any") || s.Matches("other", "any") || (Selector{State: "x"}).Matches("count", "y") {
 		t.Error("Matches does not follow operator and state")
+	}
+	timers := Selector{Kind: Timers}
+	if !timers.Takes(State{Kind: Timers}) || timers.Takes(State{Kind: Keyed}) || !s.Takes(State{Operator: "count", Kind: Keyed}) || s.Takes(State{}) {
+		t.Error("Takes does not follow the kind")
 	}
 	if s.Subtasks.Contains(1) || !s.Subtasks.Contains(2) || !s.Subtasks.Contains(4) || s.Subtasks.Contains(5) {
 		t.Error("2-4 does not contain exactly 2 to 4")

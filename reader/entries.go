@@ -29,7 +29,7 @@ func (m *Model) Entries(ctx context.Context, sel checkpoint.Selector) iter.Seq2[
 				yield(checkpoint.Entry{}, err)
 				return
 			}
-			if !sel.Matches(st.Operator, st.Name) {
+			if !sel.Takes(st) {
 				continue
 			}
 			scope, ok, err := m.scope(fs, st, sel)

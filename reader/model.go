@@ -211,7 +211,7 @@ func (m *Model) Parts(ctx context.Context, sel checkpoint.Selector) iter.Seq2[ch
 			}
 			var object format.Object
 			if err == nil {
-				if !sel.Matches(state.Operator, state.Name) || !sel.Subtasks.Contains(uint64(s.Subtask)) {
+				if !sel.Takes(state) || !sel.Subtasks.Contains(uint64(s.Subtask)) {
 					continue
 				}
 				object, err = m.c.objectRow(s.Object)

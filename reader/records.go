@@ -129,7 +129,7 @@ func (j *joiner) sides(edge int) (list []channelSide, wanted bool, err error) {
 			if err != nil {
 				return nil, false, err
 			}
-			side := channelSide{row: row, kind: kind, state: st, wanted: j.sel.Matches(st.Operator, st.Name)}
+			side := channelSide{row: row, kind: kind, state: st, wanted: j.sel.Takes(st)}
 			if c := j.sel.Channel; c != nil {
 				gate, err := j.m.gate(s)
 				if err != nil {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command as a process. Besides the commands of testscript
 // there are:
 //
-//	checkpoint ROOT ID [savepoint] [lost]   writes a sample checkpoint
+//	checkpoint ROOT ID [savepoint] [lost] [flight] [p=N] [keys=N] [seed=N]   writes a sample checkpoint
 //	exits CODE command…                               runs a command and compares the exit code
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
 //	newer FILE                                        makes a file claim a version of the format to come
@@ -73,6 +73,19 @@ func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
 	job := writertest.Job{ID: id, Keys: 50, Options: writer.Options{WriterID: "w" + args[1], Objects: 1}}
 	for _, a := range args[2:] {
 		job.Savepoint = job.Savepoint || a == "savepoint"
+		if a == "flight" {
+			job.Flight = 20
+		}
+		for name, field := range map[string]*int{"p": &job.Parallelism, "keys": &job.Keys, "groups": &job.Groups} {
+			if text, ok := strings.CutPrefix(a, name+"="); ok {
+				*field, err = strconv.Atoi(text)
+				ts.Check(err)
+			}
+		}
+		if text, ok := strings.CutPrefix(a, "seed="); ok {
+			job.Seed, err = strconv.ParseUint(text, 10, 64)
+			ts.Check(err)
+		}
 	}
 	w, m, err := job.Seal(context.Background(), st)
 	ts.Check(err)

@@ -73,6 +73,7 @@ var classes = []struct {
 	{checkpoint.ErrIncomplete, exitNone},
 	{checkpoint.ErrUnsupported, exitUnsupported},
 	{recovery.ErrNotVerifiable, exitUnsupported},
+	{recovery.ErrNotReadable, exitUnsupported},
 	{place.ErrScheme, exitUnsupported},
 	{checkpoint.ErrDamaged, exitFound},
 	{store.ErrLocked, exitRefused},

@@ -80,10 +80,13 @@ const selectorsText = `Selectors
 
 A selector names a part of a checkpoint, everywhere in the same way:
 
-  operator=U,state=S,subtask=2-4,keygroup=0-31,channel=gate0/3
+  operator=U,state=S,kind=timers,subtask=2-4,keygroup=0-31,channel=gate0/3
 
   operator   uid of an operator
   state      name of a state
+  kind       keyed, timers, split-list, union-list, broadcast, floors,
+             subtask-watermarks, channel-watermarks, split-watermarks,
+             input-channel, output-channel
   subtask    one subtask, or first-last
   keygroup   one key group, or first-last
   channel    a gate, one channel of it (gate0/3), or several (gate0/2-5)
