@@ -28,6 +28,8 @@ type (
 	// Stats is a picture of a running job, TaskStats of one subtask.
 	Stats     = runtime.Stats
 	TaskStats = runtime.TaskStats
+	// GateStats is a picture of one input gate of a subtask.
+	GateStats = runtime.GateStats
 	// OutputRoller is the ability of a sink to say and withdraw what is
 	// visible of its output.
 	OutputRoller = runtime.OutputRoller

@@ -145,8 +145,17 @@ func (c *Config) warn(e entry, text string) {
 }
 
 // Warnings returns one line for each key that is known to Flink and has no
-// effect here, in the order they were given.
-func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
+// effect here, in the order they were given, and one if a key has none beside
+// another one.
+func (c *Config) Warnings() []string {
+	warnings := slices.Clone(c.warnings)
+	mode, _, _ := c.winner(keyMode)
+	unaligned, _, _ := c.winner(keyUnaligned)
+	if on, _ := parseBool(unaligned.value); on && strings.EqualFold(mode.value, "AT_LEAST_ONCE") {
+		warnings = append(warnings, fmt.Sprintf("%s: %s has no effect with %s=AT_LEAST_ONCE: checkpoints that let no channel wait have nothing to overtake", unaligned.origin, unaligned.spelling, mode.spelling))
+	}
+	return warnings
+}
 
 // winner returns the entry that counts for a key. Of several -D or flags the
 // last counts, as on any command line; in a file, where two spellings of one
@@ -197,6 +206,7 @@ func (c *Config) Resolve() (Settings, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Settings{}, err
 	}
+	s.Checkpoints.Unaligned = s.Checkpoints.Unaligned && !s.Checkpoints.AtLeastOnce
 	return s, nil
 }
 

@@ -27,7 +27,8 @@ func TestDefaults(t *testing.T) {
 		Restore:     Restore{WithoutInFlight: -1},
 		Restart:     Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},
 		Network: Network{SegmentSize: 32 << 10, BuffersPerChannel: 2, FloatingPerGate: 8, MaxPerChannel: 10, OverdraftPerGate: 5,
-			BufferTimeout: 100 * time.Millisecond, Exchange: "local"},
+			BufferTimeout: 100 * time.Millisecond, Exchange: "local",
+			Debloat: Debloat{Target: time.Second, Period: 200 * time.Millisecond, Samples: 20, Threshold: 25, MinSize: 256, StartSize: 1024}},
 		Spill: Spill{Memory: 64 << 20, Disk: 1 << 30},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -146,7 +147,6 @@ func TestDefineErrors(t *testing.T) {
 		{"state.checkpoints.dir=file://host/x", `-D: state.checkpoints.dir: "file://host/x" names a host; write file:///path or the path alone`},
 		{"tidemark.exchange=remote", `-D: tidemark.exchange: "remote" is none of local, credit`},
 		{"pipeline.max-parallelism=32769", `-D: pipeline.max-parallelism: "32769" is not between 1 and 32768`},
-		{"execution.checkpointing.mode=AT_LEAST_ONCE", `-D: execution.checkpointing.mode: "AT_LEAST_ONCE" is not yet supported: state is exactly once only; leave it at EXACTLY_ONCE`},
 		{"zzz=1", `-D: zzz: unknown key; "tidemark help configuration" lists them`},
 	}
 	for _, tt := range tests {

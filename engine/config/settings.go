@@ -31,6 +31,7 @@ type Checkpoints struct {
 	TolerableFailures int           // in a row; one more fails the job
 	Unaligned         bool          // barriers overtake buffered data
 	AlignedTimeout    time.Duration // before they do; 0 is at once
+	AtLeastOnce       bool          // no channel waits for another; never with Unaligned
 	NumRetained       int
 	Compression       string // none, s2 or zstd
 	StoreFaults       string // fault expression of the store, for tests; "" is none
@@ -62,6 +63,18 @@ type Network struct {
 	BufferTimeout     time.Duration // after which a partial buffer is sent; 0 is after each record
 	BufferTimeoutOff  bool          // send buffers only when full
 	Exchange          string        // "local" or "credit"
+	Debloat           Debloat
+}
+
+// Debloat lets the size of buffers follow the throughput.
+type Debloat struct {
+	Enabled   bool
+	Target    time.Duration // that the data in flight should take
+	Period    time.Duration // between two calculations
+	Samples   int           // of the moving average
+	Threshold int           // percent of change below which senders are not told
+	MinSize   int64         // bytes of a buffer
+	StartSize int64         // bytes of the first buffers
 }
 
 // Spill is where output goes that does not fit the buffers in the middle of a

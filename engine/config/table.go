@@ -10,6 +10,7 @@ import (
 
 // Keys that rules between several keys name.
 const (
+	keyMode          = "execution.checkpointing.mode"
 	keyUnaligned     = "execution.checkpointing.unaligned.enabled"
 	keyMaxConcurrent = "execution.checkpointing.max-concurrent-checkpoints"
 )
@@ -48,8 +49,12 @@ var checkpointOptions = []Option{
 	{Key: "execution.checkpointing.create-subdir", Aliases: []string{"state.checkpoints.create-subdir"}, Type: Bool, Default: "false", Status: NotYet,
 		Help: "put checkpoints below a directory named by the job's id", Flink: "true",
 		Reason: "checkpoints lie at DIR/chk-N, where the next run finds them"},
-	{Key: "execution.checkpointing.mode", Type: Enum, Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"}, Default: "EXACTLY_ONCE", Status: NotYet,
-		Help: "guarantee of the state", Reason: "state is exactly once only"},
+	{Key: keyMode, Type: Enum, Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"}, Default: "EXACTLY_ONCE", Status: NotYet, Reason: "state is exactly once only",
+		Help: "guarantee of the state: with AT_LEAST_ONCE no channel waits for another at a checkpoint, and after a restore records may count twice; never unaligned",
+		store: func(s *Settings, text string) error {
+			s.Checkpoints.AtLeastOnce = strings.EqualFold(text, "AT_LEAST_ONCE")
+			return nil
+		}},
 	{Key: "execution.checkpointing.checkpoints-after-tasks-finish", Aliases: []string{"execution.checkpointing.checkpoints-after-tasks-finish.enabled"},
 		Type: Bool, Default: "true", Status: NotYet, Help: "go on when some tasks have ended, and take a final checkpoint at the end of input",
 		Reason: "there is always a final checkpoint"},

@@ -28,14 +28,27 @@ var networkOptions = []Option{
 			s.Network.BufferTimeoutOff = !on
 			return err
 		}},
-	{Key: "taskmanager.network.memory.buffer-debloat.enabled", Type: Bool, Default: "false", Status: NotYet,
-		Help: "let the size of buffers follow the throughput", Reason: "buffers have one size"},
-	{Key: "taskmanager.network.memory.buffer-debloat.target", Type: Duration, Default: "1 s", Status: NoEffect, Reason: "buffers have one size"},
-	{Key: "taskmanager.network.memory.buffer-debloat.period", Type: Duration, Default: "200 ms", Status: NoEffect, Reason: "buffers have one size"},
-	{Key: "taskmanager.network.memory.buffer-debloat.samples", Type: Int, Default: "20", Status: NoEffect, Reason: "buffers have one size"},
-	{Key: "taskmanager.network.memory.buffer-debloat.threshold-percentages", Type: Int, Default: "25", Status: NoEffect, Reason: "buffers have one size"},
-	{Key: "taskmanager.memory.min-segment-size", Type: Memory, Default: "256", Status: NoEffect, Reason: "buffers have one size"},
-	{Key: "taskmanager.memory.starting-segment-size", Type: Memory, Default: "1 kb", Status: NoEffect, Reason: "buffers have one size"},
+	{Key: "taskmanager.network.memory.buffer-debloat.enabled", Type: Bool, Default: "false", Status: Supported,
+		Help:  "let the size of buffers follow the throughput, so that what is in flight takes the target time to process",
+		store: field(parseBool, func(s *Settings) *bool { return &s.Network.Debloat.Enabled })},
+	{Key: "taskmanager.network.memory.buffer-debloat.target", Type: Duration, Default: "1 s", Status: Supported,
+		Help:  "with debloating: time that the data in flight before a task should take",
+		store: field(atLeast(time.Millisecond, ParseDuration), func(s *Settings) *time.Duration { return &s.Network.Debloat.Target })},
+	{Key: "taskmanager.network.memory.buffer-debloat.period", Type: Duration, Default: "200 ms", Status: Supported,
+		Help:  "with debloating: time between two calculations of the size",
+		store: field(atLeast(time.Millisecond, ParseDuration), func(s *Settings) *time.Duration { return &s.Network.Debloat.Period })},
+	{Key: "taskmanager.network.memory.buffer-debloat.samples", Type: Int, Default: "20", Status: Supported,
+		Help:  "with debloating: calculations that the moving average of the size covers; fewer follow faster",
+		store: field(atLeast(1, parseInt), func(s *Settings) *int { return &s.Network.Debloat.Samples })},
+	{Key: "taskmanager.network.memory.buffer-debloat.threshold-percentages", Type: Int, Default: "25", Status: Supported,
+		Help:  "with debloating: change of the size, in percent, below which senders are not told",
+		store: field(parsePercent, func(s *Settings) *int { return &s.Network.Debloat.Threshold })},
+	{Key: "taskmanager.memory.min-segment-size", Type: Memory, Default: "256", Status: Supported,
+		Help:  "with debloating: smallest size of a buffer",
+		store: field(atLeast(1, ParseMemory), func(s *Settings) *int64 { return &s.Network.Debloat.MinSize })},
+	{Key: "taskmanager.memory.starting-segment-size", Type: Memory, Default: "1 kb", Status: Supported,
+		Help:  "with debloating: size of the first buffers, at most the size of a buffer",
+		store: field(atLeast(1, ParseMemory), func(s *Settings) *int64 { return &s.Network.Debloat.StartSize })},
 	{Key: "taskmanager.memory.network.fraction", Aliases: []string{"taskmanager.network.memory.fraction"}, Type: Float, Default: "0.1", Status: NoEffect, Reason: noPool},
 	{Key: "taskmanager.memory.network.min", Aliases: []string{"taskmanager.network.memory.min"}, Type: Memory, Default: "64 mb", Status: NoEffect, Reason: noPool},
 	{Key: "taskmanager.memory.network.max", Aliases: []string{"taskmanager.network.memory.max"}, Type: Memory, Status: NoEffect, Reason: noPool},
@@ -96,6 +109,14 @@ func parseSegment(text string) (int64, error) {
 	n, err := ParseMemory(text)
 	if err == nil && (n < 256 || n > 1<<30) {
 		err = fmt.Errorf("%q is not between 256 bytes and 1 gb", text)
+	}
+	return n, err
+}
+
+func parsePercent(text string) (int, error) {
+	n, err := parseInt(text)
+	if err == nil && (n < 0 || n > 100) {
+		err = fmt.Errorf("%q is not between 0 and 100", text)
 	}
 	return n, err
 }

@@ -266,7 +266,7 @@ func BenchmarkHandOver(b *testing.B) {
 	w := newWire(b, DefaultConfig(), 1)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := w.part.acquire(0); err != nil {
+		if err := w.part.acquire(0, 0); err != nil {
 			b.Fatal(err)
 		}
 		o := w.part.channels[0].open

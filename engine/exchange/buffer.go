@@ -9,7 +9,8 @@ import (
 // queued it does not change until it was given up by everybody: the receiver
 // (Gate.Recycle) and whoever called Retain.
 type Buffer struct {
-	data    []byte // what is filled, in an array of the pool's size
+	data    []byte // what is filled; its capacity is how much is to be filled
+	full    []byte // all memory of the buffer, of the pool's size
 	seq     uint64
 	cont    int
 	owner   *Partition
@@ -95,7 +96,8 @@ func (p *Pool) get() *Buffer {
 	}
 	p.mu.Unlock()
 	if b == nil {
-		b = &Buffer{pool: p, data: make([]byte, 0, p.size)}
+		full := make([]byte, 0, p.size)
+		b = &Buffer{pool: p, data: full, full: full}
 	}
 	b.refs.Store(1)
 	return b
@@ -110,7 +112,13 @@ func (p *Pool) put(b *Buffer) {
 	p.mu.Unlock()
 }
 
+// limit sets how far an empty buffer is to be filled, at most to its end.
+func (b *Buffer) limit(n int) { b.data = b.full[:0:min(n, cap(b.full))] }
+
+// extend allows a buffer that is being filled all of its memory.
+func (b *Buffer) extend() { b.data = b.full[:len(b.data)] }
+
 func (b *Buffer) reset() {
-	b.data = b.data[:0]
+	b.data = b.full
 	b.owner, b.seq, b.cont, b.channel, b.credit = nil, 0, 0, 0, false
 }

@@ -75,6 +75,8 @@ type Config struct {
 	SpillDir    string
 	// MaxFrame bounds one frame.
 	MaxFrame int
+	// Debloat lets the size of buffers follow the throughput.
+	Debloat Debloat
 }
 
 // DefaultConfig returns Flink's sizes, 64 MiB of spill memory and no spill
@@ -89,6 +91,7 @@ func DefaultConfig() Config {
 		MaxOverdraft:      5,
 		SpillMemory:       64 << 20,
 		MaxFrame:          512 << 20,
+		Debloat:           DefaultDebloat(),
 	}
 }
 
@@ -124,6 +127,9 @@ func (c Config) Check() error {
 		return bad("spilling to disk (%d bytes) needs a directory", c.SpillDisk)
 	case c.MaxFrame < minBufferSize || c.MaxFrame > 1<<30:
 		return bad("frame limit %d is not in [%d, %d]", c.MaxFrame, minBufferSize, 1<<30)
+	}
+	if text := c.Debloat.check(c.BufferSize); text != "" {
+		return bad("%s", text)
 	}
 	return nil
 }

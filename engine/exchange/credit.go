@@ -19,8 +19,9 @@ type credits struct {
 
 // acquire gives the channel a new open buffer: with a credit if there is one
 // (overdraft included) and nothing is spilled that comes first, else a spill
-// buffer.
-func (p *Partition) acquire(ch int) error {
+// buffer. It is filled as far as the receiver announced, but has room for the
+// rest of the frame, of which there are n bytes, if a buffer can have it.
+func (p *Partition) acquire(ch, n int) error {
 	b := p.tryCredit(ch)
 	if b == nil {
 		var err error
@@ -29,7 +30,11 @@ func (p *Partition) acquire(ch int) error {
 		}
 	}
 	b.owner, b.channel = p, ch
-	p.channels[ch].open = b
+	c := &p.channels[ch]
+	if size := c.gate.size(); size > 0 {
+		b.limit(max(size, n))
+	}
+	c.open = b
 	return nil
 }
 

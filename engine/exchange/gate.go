@@ -23,6 +23,8 @@ type Gate struct {
 	bytes  int64
 	closed bool
 
+	want atomic.Int32 // bytes to which senders are to fill their next buffers, 0 for all
+
 	some atomic.Bool // n + len(urgent) > 0, to be read without the lock
 	rush atomic.Bool // len(urgent) > 0, likewise
 }
@@ -41,6 +43,14 @@ func NewGate(channels int, wake func()) *Gate {
 		ready:  make([]int, max(channels, 1)),
 	}
 }
+
+// Resize announces to the senders how many bytes their next buffers are to
+// hold; 0 is all that a buffer has. A frame that would fit the buffer is not
+// split for it, and a sender short of buffers fills them to the end.
+func (g *Gate) Resize(size int) { g.want.Store(int32(size)) }
+
+// size returns what was announced to the senders.
+func (g *Gate) size() int { return int(g.want.Load()) }
 
 // Channels returns the number of channels.
 func (g *Gate) Channels() int { return len(g.queues) }

@@ -133,7 +133,7 @@ func (p *Partition) End(ch int, b []byte) error {
 			p.hint = len(b)
 		}
 		if len(o.data) == cap(o.data) {
-			p.finish(ch)
+			p.filled(ch)
 		}
 		return nil
 	}
@@ -177,19 +177,22 @@ func (p *Partition) write(ch int, frame []byte) error {
 	rest, begun := frame, false
 	for len(rest) > 0 {
 		if c.open == nil {
-			if err := p.acquire(ch); err != nil {
+			if err := p.acquire(ch, len(rest)); err != nil {
 				return p.fail(err)
 			}
 			if begun {
-				c.open.cont = min(len(rest), p.cfg.BufferSize)
+				c.open.cont = min(len(rest), cap(c.open.data))
 			}
 		}
 		o := c.open
+		if len(rest) > cap(o.data)-len(o.data) && !p.available.Load() {
+			o.extend() // better than overdraft or spill: as FLINK-33077
+		}
 		n := min(len(rest), cap(o.data)-len(o.data))
 		o.data = append(o.data, rest[:n]...)
 		rest, begun = rest[n:], true
 		if len(o.data) == cap(o.data) {
-			p.finish(ch)
+			p.filled(ch)
 		}
 	}
 	return p.err
@@ -200,6 +203,16 @@ func (p *Partition) fail(err error) error {
 		p.err = err
 	}
 	return p.err
+}
+
+// filled deals with an open buffer that holds what it is to hold: it is handed
+// over, or filled further if there is no other one.
+func (p *Partition) filled(ch int) {
+	if o := p.channels[ch].open; cap(o.data) < cap(o.full) && !p.available.Load() {
+		o.extend()
+		return
+	}
+	p.finish(ch)
 }
 
 // finish hands the channel's open buffer over, if it holds anything.

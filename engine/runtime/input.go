@@ -32,15 +32,16 @@ type gateInput struct {
 	receiver Receiver
 	capture  *exchange.Capture // nil if barriers do not overtake its data
 	cursors  []*exchange.Cursor
-	first    int // number of the gate's first channel in the task
-	channel  int // channel of the buffer being read
+	debloat  *debloat // nil if the size of buffers is fixed
+	first    int      // number of the gate's first channel in the task
+	channel  int      // channel of the buffer being read
 	buffer   *exchange.Buffer
 }
 
 // add appends a gate, on channel i of which the subtask senders[i] sends. All
 // gates are added before the task runs.
 func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxFrame int) {
-	gi := &gateInput{edge: edge, gate: g, senders: senders, receiver: r, first: in.channels}
+	gi := &gateInput{edge: edge, gate: g, senders: senders, receiver: r, first: in.channels, debloat: newDebloat(in.task.attempt.cfg, g)}
 	for range g.Channels() {
 		gi.cursors = append(gi.cursors, exchange.NewCursor(maxFrame))
 	}
@@ -94,6 +95,9 @@ func (in *input) step() (bool, error) {
 		g := in.gates[in.turn]
 		in.turn = (in.turn + 1) % len(in.gates)
 		el, ok := g.gate.Poll()
+		if g.debloat != nil {
+			g.debloat.polled(el, ok)
+		}
 		if !ok {
 			continue
 		}

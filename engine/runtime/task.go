@@ -38,6 +38,7 @@ type Task struct {
 	done      bool // nothing is left to do
 	emptyPoll bool // the source had nothing
 	stopFlush func() bool
+	stopSize  func() bool // of the debloating, nil if there is none
 
 	snapshots snapshots
 	times     timeAccount
@@ -314,6 +315,7 @@ func (t *Task) park(why activity, ready func() bool) {
 // schedule starts the regular flush of partly filled buffers.
 func (t *Task) schedule() {
 	t.times.start(t.attempt.cfg.Clock.Now())
+	t.scheduleDebloat()
 	if len(t.partsOut) == 0 || t.attempt.cfg.BufferTimeout < 0 {
 		return
 	}
@@ -330,6 +332,9 @@ func (t *Task) schedule() {
 func (t *Task) unschedule() {
 	if t.stopFlush != nil {
 		t.stopFlush()
+	}
+	if t.stopSize != nil {
+		t.stopSize()
 	}
 }
 

@@ -44,6 +44,7 @@ type TaskStats struct {
 	FramesOut                 uint64 // records and watermarks, once per channel
 	BytesOut                  uint64 // of these frames
 	SpilledBytes              uint64 // that found no buffer in the middle of a record
+	Gates                     []GateStats
 }
 
 // Stats returns a picture of the present attempt; it is empty between attempts.
@@ -67,6 +68,7 @@ func (j *Job) Stats() Stats {
 			ts.BytesOut += st.Bytes
 			ts.SpilledBytes += st.SpilledBytes
 		}
+		ts.Gates = t.gateStats()
 		s.Tasks = append(s.Tasks, ts)
 	}
 	return s

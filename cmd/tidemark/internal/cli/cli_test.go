@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/config"
+	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store"
 )
@@ -125,6 +126,32 @@ func TestPrepare(t *testing.T) {
 	}
 	if c.Checkpoints.Location != root || len(c.Settings) == 0 {
 		t.Errorf("location %q, %d settings", c.Checkpoints.Location, len(c.Settings))
+	}
+}
+
+// TestNetworkSettingsArrive: each key about buffers reaches the exchange.
+func TestNetworkSettingsArrive(t *testing.T) {
+	const memory = "taskmanager.network.memory."
+	var conf config.Config
+	for _, d := range []string{memory + "buffers-per-channel=3", memory + "floating-buffers-per-gate=4", memory + "max-buffers-per-channel=5",
+		memory + "max-overdraft-buffers-per-gate=6", "taskmanager.memory.segment-size=700", memory + "buffer-debloat.enabled=true", memory + "buffer-debloat.target=2 s",
+		memory + "buffer-debloat.period=3 ms", memory + "buffer-debloat.samples=4", memory + "buffer-debloat.threshold-percentages=50", "taskmanager.memory.min-segment-size=6"} {
+		conf.Define(d)
+	}
+	s, err := conf.Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := prepare(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := exchange.DefaultConfig()
+	want.BuffersPerChannel, want.FloatingPerGate, want.MaxPerChannel, want.MaxOverdraft, want.BufferSize = 3, 4, 5, 6, 700
+	want.Debloat = exchange.Debloat{Enabled: true, Target: 2 * time.Second, Period: 3 * time.Millisecond, Samples: 4, Threshold: 50, MinSize: 6, StartSize: 700}
+	want.SpillDir, want.SpillDisk = u.config.Exchange.SpillDir, u.config.Exchange.SpillDisk
+	if d := cmp.Diff(want, u.config.Exchange); d != "" || u.config.Exchange.Check() != nil {
+		t.Errorf("%v, -want +got\n%s", u.config.Exchange.Check(), d)
 	}
 }
 

@@ -37,6 +37,7 @@ func prepare(s config.Settings, values []config.Value) (*setup, error) {
 			Exchange: exchange.Mode(s.Network.Exchange), BufferSize: int(s.Network.SegmentSize), BuffersPerChannel: s.Network.BuffersPerChannel,
 			FloatingPerGate: s.Network.FloatingPerGate, MaxPerChannel: s.Network.MaxPerChannel, MaxOverdraft: s.Network.OverdraftPerGate,
 			SpillMemory: s.Spill.Memory, SpillDisk: s.Spill.Disk, SpillDir: spillDir(s.Checkpoints.Dir), MaxFrame: exchange.DefaultConfig().MaxFrame,
+			Debloat: debloat(s.Network),
 		},
 		BufferTimeout: bufferTimeout(s.Network),
 	}}
@@ -51,6 +52,16 @@ func prepare(s config.Settings, values []config.Value) (*setup, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+// debloat bounds the sizes of debloating by that of a buffer, since their
+// defaults may be larger than a small one.
+func debloat(n config.Network) exchange.Debloat {
+	d := n.Debloat
+	return exchange.Debloat{
+		Enabled: d.Enabled, Target: d.Target, Period: d.Period, Samples: d.Samples, Threshold: d.Threshold,
+		MinSize: int(min(d.MinSize, n.SegmentSize)), StartSize: int(min(d.StartSize, n.SegmentSize)),
+	}
 }
 
 // bufferTimeout turns Flink's meaning of 0, send each record, into the engine's
