@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
@@ -228,6 +230,44 @@ func TestFailureDuringSlowCheckpoint(t *testing.T) {
 	cfg := engine.Config{Parallelism: 2, Observer: rec, Checkpoints: engine.CheckpointConfig{Store: st, Interval: time.Millisecond}}
 	if err := start(t, fusedJob(src, newLedger[counted](), newFuse(1500)), cfg).Wait(); !errors.Is(err, errUser) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// looker lets something happen when somebody looks at the runs of a root.
+type looker struct {
+	store.Store
+	look func()
+}
+
+func (l looker) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+	if prefix == "runs/" {
+		l.look()
+	}
+	return l.Store.List(ctx, prefix)
+}
+
+// A job that is cancelled just after a failure, while that is looked into, says
+// that it was cancelled.
+func TestCancelledAfterAFailure(t *testing.T) {
+	why := errors.New("no longer wanted")
+	var job atomic.Pointer[engine.Job]
+	var failed atomic.Bool
+	rec := &recorder{on: func(e engine.Event) {
+		if _, ok := e.(engine.TaskFailed); ok {
+			failed.Store(true)
+		}
+	}}
+	st := looker{mem.New(), func() {
+		if failed.Load() {
+			job.Load().Cancel(why)
+		}
+	}}
+	src := numbers(1, 100, 0)
+	cfg := engine.Config{Observer: rec, Restart: engine.RestartConfig{Attempts: 3}, Checkpoints: engine.CheckpointConfig{Store: st}}
+	job.Store(start(t, fusedJob(src, newLedger[counted](), newFuse(1)), cfg))
+	src.free()
+	if err := job.Load().Wait(); !errors.Is(err, why) || !errors.Is(err, errUser) {
+		t.Errorf("the job ended with %v, want %q and before that %q", err, why, errUser)
 	}
 }
 

@@ -75,14 +75,15 @@ func (j *Job) attempts(ctx context.Context, p *plan, r *restored) error {
 		if cerr := r.close(); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
-		switch cause := context.Cause(ctx); {
-		case err == nil:
-		case cause == nil:
+		if err != nil && ctx.Err() == nil {
 			err = j.blameFence(ctx, err)
-		case !errors.Is(err, cause): // it failed, and was cancelled before it restarted
+		}
+		// Asked once: a cancellation may come at any time, also just now.
+		cause := context.Cause(ctx)
+		if err != nil && cause != nil && !errors.Is(err, cause) { // it failed, and was cancelled before it restarted
 			err = fmt.Errorf("%w; before that: %w", cause, err)
 		}
-		if err == nil || ctx.Err() != nil || n >= j.cfg.Restart.Attempts || final(err) {
+		if err == nil || cause != nil || n >= j.cfg.Restart.Attempts || final(err) {
 			return err
 		}
 		j.cfg.Logger.Warn("job failed, restarting", "attempt", n+1, "of", j.cfg.Restart.Attempts, "error", err)
