@@ -18,6 +18,7 @@ var house = map[string][]string{
 	"reader":       {"reader", "checkpoint", "store", "format", "keygroup"},
 	"writer":       {"writer", "checkpoint", "store", "format", "keygroup"},
 	"flink":        {"flink", "checkpoint", "store", "keygroup"},
+	"flink/oracle": {"flink", "internal/testkit"},
 	"rescale":      {"rescale", "checkpoint", "keygroup"},
 	"checkpoint":   {"checkpoint", "store", "format", "keygroup"},
 	"store":        {"store"},
