@@ -28,6 +28,9 @@ type Edit struct {
 	// External says what becomes of files outside the checkpoint that it
 	// refers to: output that is complete and not yet published (R10).
 	External ExternalFiles
+	// Settings replaces values of the job's recorded configuration, by key. Keys
+	// that are not recorded are not added.
+	Settings map[string]string
 	// KeepKind makes the result a checkpoint if the source is one. Otherwise
 	// the result is a savepoint: self-contained and never removed by a job.
 	KeepKind bool

@@ -21,7 +21,11 @@ type objectCheck struct {
 	row     int // of Objects
 	object  format.Object
 	records bool // also look into the blocks
-	report  func(checkpoint.Finding)
+	// borrowed says that a tool took the object over from another checkpoint,
+	// unchanged. It is told by its checksums; what it calls itself, and its
+	// operators, is what they were called there.
+	borrowed bool
+	report   func(checkpoint.Finding)
 
 	h       *handle
 	found   int            // findings so far
@@ -155,8 +159,10 @@ func (o *objectCheck) openDirectory(ctx context.Context) (*format.ObjectReader, 
 			fmt.Errorf("%w: footer with checksum %08x, expected %08x", format.ErrChecksum, dir.EndCRC, o.object.DirectoryCRC))
 	}
 	rest, own := strings.CutPrefix(o.object.Name, o.c.dir+"/")
-	// A savepoint's objects state the name that they were written under.
-	if written := layout.Join(summary.Path, rest); own && (dir.Header.Checkpoint != summary.ID || dir.Header.Name != written) {
+	o.borrowed = summary.Kind == format.Savepoint && dir.Header.Writer != summary.WriterID
+	// A savepoint's objects state the name that they were written under, which
+	// of those that a tool took over is another one.
+	if written := layout.Join(summary.Path, rest); own && !o.borrowed && (dir.Header.Checkpoint != summary.ID || dir.Header.Name != written) {
 		o.finding(checkpoint.At(o.object.Name), "the object belongs to another checkpoint or has another name",
 			fmt.Errorf("%w: it says that it is %q of checkpoint %d", format.ErrMalformed, dir.Header.Name, dir.Header.Checkpoint))
 	}
@@ -191,7 +197,8 @@ func (o *objectCheck) compare(list []sliceCheck, dir *format.ObjectReader) []sli
 		want := e.Slice
 		want.State, want.Object = s.State, s.Object
 		st := o.names[s.State]
-		if want != s.Slice || e.Kind != st.Kind || e.State != st.Name || e.Operator != s.place.Operator || e.Edge != s.place.Edge {
+		renamed := !o.borrowed && (e.Operator != s.place.Operator || e.Edge != s.place.Edge)
+		if want != s.Slice || e.Kind != st.Kind || e.State != st.Name || renamed {
 			place := s.place
 			place.Offset = int64(s.Offset)
 			o.finding(place, "the manifest and the object's directory describe the slice differently",

@@ -194,6 +194,24 @@ func (s *Slice) Buffer(b format.Buffer) error {
 	return nil
 }
 
+// Raw writes a whole block of another slice of the same kind without decoding it:
+// data are its bytes, ref what its index says of it, apart from the offset.
+// Blocks ascend as their entries would. The checksum is compared; what is in
+// the block is for verify to say.
+func (s *Slice) Raw(data []byte, ref format.BlockRef) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.done:
+		return s.failed("block after the end of the slice: %w", ErrState)
+	case s.enc.rows.Rows() > 0:
+		return s.failed("a whole block behind single entries: %w", ErrState)
+	case len(data) != int(ref.Length) || len(data) < 4 || format.Checksum(data[:len(data)-4]) != ref.CRC:
+		return s.failed("block of %d bytes, expected %d with checksum %08x: %w", len(data), ref.Length, ref.CRC, format.ErrChecksum)
+	}
+	return s.put(data, ref)
+}
+
 // emit writes the rows collected so far as a block.
 func (s *Slice) emit() error {
 	var ref format.BlockRef
@@ -202,12 +220,17 @@ func (s *Slice) emit() error {
 	if err != nil {
 		return s.failed("block %d: %w", len(s.blocks), err)
 	}
-	ref.Offset, err = s.o.write(s.buf)
-	if err != nil {
-		return s.failed("%w", err)
-	}
+	err = s.put(s.buf, ref)
 	if cap(s.buf) > 4*flushSize { // after a block of one huge entry
 		s.buf = nil
+	}
+	return err
+}
+
+// put writes a block and notes it for the index.
+func (s *Slice) put(data []byte, ref format.BlockRef) (err error) {
+	if ref.Offset, err = s.o.write(data); err != nil {
+		return s.failed("%w", err)
 	}
 	s.blocks = append(s.blocks, ref)
 	s.sum.Blocks++

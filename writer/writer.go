@@ -63,9 +63,12 @@ const (
 // Options configure a writer. Store, Dir and ID are required; zero values of the
 // others stand for the defaults.
 type Options struct {
-	Store    store.Store
-	Dir      string // of the checkpoint below the root: "chk-7", "savepoint-7"
-	ID       uint64 // of the checkpoint, as in Dir
+	Store store.Store
+	Dir   string // of the checkpoint below the root: "chk-7", "savepoint-7"
+	ID    uint64 // of the checkpoint, as in Dir
+	// AnyDir allows a directory of any name, and of any other id than ID: a
+	// tool's result is the snapshot that it was made of, wherever it lies.
+	AnyDir   bool
 	WriterID string // 32 random hexadecimal digits if empty; names the data objects
 	// Objects is the largest number of data objects, which is also the number
 	// of slices that are written at the same time. Default: GOMAXPROCS, at
@@ -85,7 +88,9 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Store == nil:
 		return o, errors.New("writer: no store")
-	case !ok || id != o.ID:
+	case o.AnyDir && format.CheckName(o.Dir) != nil:
+		return o, fmt.Errorf("writer: %w", format.CheckName(o.Dir))
+	case !o.AnyDir && (!ok || id != o.ID):
 		return o, fmt.Errorf("writer: %q is not the directory of checkpoint %d", o.Dir, o.ID)
 	case o.BlockSize < 0 || uint64(o.BlockSize) > format.DefaultLimits().Block/2:
 		return o, fmt.Errorf("writer: block size %d", o.BlockSize)
