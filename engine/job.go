@@ -15,6 +15,12 @@ type (
 	CheckpointConfig = runtime.CheckpointConfig
 	// RestoreConfig says what state a job starts from.
 	RestoreConfig = runtime.RestoreConfig
+	// CorruptPolicy says what happens if in-flight data to restore is damaged.
+	CorruptPolicy = runtime.CorruptPolicy
+	// InFlightLoss is how much in-flight data is lost, ChannelDamage what each
+	// way to go on in spite of damage costs.
+	InFlightLoss  = runtime.InFlightLoss
+	ChannelDamage = runtime.ChannelDamage
 	// RestartConfig says what happens after a failure.
 	RestartConfig = runtime.RestartConfig
 	// Clock is where the engine takes time from.
@@ -33,6 +39,13 @@ type (
 	// OutputRoller is the ability of a sink to say and withdraw what is
 	// visible of its output.
 	OutputRoller = runtime.OutputRoller
+)
+
+// What can be done about damaged in-flight data; see package runtime.
+const (
+	FailOnCorrupt = runtime.FailOnCorrupt
+	DropDamaged   = runtime.DropDamaged
+	DropAll       = runtime.DropAll
 )
 
 // Errors of a job.

@@ -180,7 +180,8 @@ func (s *Slice) SplitWatermark(w format.SplitWatermark) error {
 }
 
 // Buffer writes an in-flight buffer, made by [format.NewBuffer]. Buffers ascend
-// by receiver, sender, generation and sequence number.
+// by receiver, sender, generation and sequence number. Each has a block of its
+// own, so that damage to one costs no other (R8).
 func (s *Slice) Buffer(b format.Buffer) error {
 	kind := s.spec.Kind
 	if kind != format.KindOutputChannel {
@@ -191,7 +192,7 @@ func (s *Slice) Buffer(b format.Buffer) error {
 	}
 	format.AppendRow(s.enc.rows, &b)
 	s.enc.values += len(b.Payload)
-	return nil
+	return s.emit()
 }
 
 // Raw writes a whole block of another slice of the same kind without decoding it:

@@ -229,6 +229,27 @@ func (c *Config) combinations() []error {
 		errs = append(errs, &Error{concurrent.origin, concurrent.spelling, errors.New(
 			"must be 1 with unaligned checkpoints: a second barrier would overtake data that belongs to the first checkpoint, so that data would be in neither; set it to 1")})
 	}
+	return append(errs, c.corruptPolicy()...)
+}
+
+// corruptPolicy refuses to drop damaged in-flight data of a checkpoint that
+// nobody named: which one it is must not depend on what happens to be newest.
+func (c *Config) corruptPolicy() []error {
+	policy, ok, _ := c.winner(keyOnCorrupt)
+	if !ok || strings.EqualFold(policy.value, "fail") {
+		return nil
+	}
+	var errs []error
+	refuse := func(why string) {
+		errs = append(errs, &Error{policy.origin, policy.spelling, fmt.Errorf("%s is for one restore from a checkpoint given by its path: %s", policy.value, why)})
+	}
+	if from, _, _ := c.winner(keyRestore); from.value == "" || from.value == "latest" {
+		refuse(fmt.Sprintf("%s is %q", keyRestore, from.value))
+	}
+	fallback, _, _ := c.winner(keyFallback)
+	if on, _ := parseBool(fallback.value); on {
+		refuse(keyFallback + " would take another one; keep one of the two")
+	}
 	return errs
 }
 

@@ -42,6 +42,7 @@ type Restore struct {
 	From             string // path, or "latest"; "" starts afresh
 	AllowNonRestored bool   // leave state without a counterpart in the job behind
 	WithoutInFlight  int    // id of the checkpoint whose in-flight data is dropped, -1 for none
+	OnCorrupt        string // fail, drop-damaged or drop-all, about damaged in-flight data
 	Fallback         bool   // go back to an older checkpoint if the newest is damaged
 	RollbackOutput   bool   // withdraw output that is newer than what is restored
 }

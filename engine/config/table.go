@@ -13,6 +13,9 @@ const (
 	keyMode          = "execution.checkpointing.mode"
 	keyUnaligned     = "execution.checkpointing.unaligned.enabled"
 	keyMaxConcurrent = "execution.checkpointing.max-concurrent-checkpoints"
+	keyRestore       = "execution.state-recovery.path"
+	keyFallback      = "tidemark.restore.fallback"
+	keyOnCorrupt     = "tidemark.restore.on-corrupt-channel-state"
 )
 
 // table holds every key. Its parts are grouped by what they configure.
@@ -120,7 +123,7 @@ var unalignedOptions = []Option{
 
 // recoveryOptions say where a run starts and what follows a failure.
 var recoveryOptions = []Option{
-	{Key: "execution.state-recovery.path", Aliases: []string{"execution.savepoint.path"}, Type: String, Status: Supported,
+	{Key: keyRestore, Aliases: []string{"execution.savepoint.path"}, Type: String, Status: Supported,
 		Help:  "checkpoint to restore: a path, or latest for the newest one below the checkpoint directory",
 		store: field(parseDir, func(s *Settings) *string { return &s.Restore.From })},
 	{Key: "execution.state-recovery.ignore-unclaimed-state", Aliases: []string{"execution.savepoint.ignore-unclaimed-state"}, Type: Bool, Default: "false", Status: Supported,

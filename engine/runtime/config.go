@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine/exchange"
@@ -99,6 +100,11 @@ type RestoreConfig struct {
 	// dropped if it is the one restored, since it is damaged: a last resort,
 	// those records are lost. Other checkpoints are not touched; 0 is none.
 	WithoutInFlight uint64
+	// OnCorruptChannelState says what happens if in-flight data of the
+	// checkpoint is damaged; "" is [FailOnCorrupt]. Anything else needs a From
+	// that names one checkpoint, and holds for that one only: going back to a
+	// checkpoint of the run itself never drops anything.
+	OnCorruptChannelState CorruptPolicy
 	// AllowNonRestoredState accepts state for which the job has no operator.
 	AllowNonRestoredState bool
 }
@@ -131,6 +137,14 @@ func (c Config) withDefaults() (Config, error) {
 		"number of key groups is %d, it must be 1 to %d", c.KeyGroups, keygroup.MaxGroups)
 	check(c.Restore.From != "latest" || c.Restore.External == nil,
 		"\"latest\" is a checkpoint of the job's own directory; name the one to restore from elsewhere")
+	policy := c.Restore.OnCorruptChannelState
+	check(slices.Contains([]CorruptPolicy{"", FailOnCorrupt, DropDamaged, DropAll}, policy),
+		"%q is not what can be done about damaged in-flight data: %s, %s or %s", string(policy), FailOnCorrupt, DropDamaged, DropAll)
+	if policy != "" && policy != FailOnCorrupt {
+		check(c.Restore.From != "" && c.Restore.From != "latest",
+			"%s for damaged in-flight data needs the name of the checkpoint to restore, not %q: it is for that one only", policy, c.Restore.From)
+		check(!c.Restore.Fallback, "%s for damaged in-flight data and falling back to an older checkpoint exclude each other", policy)
+	}
 	check(c.Checkpoints.Store != nil || c.Restore.From == "" || c.Restore.External != nil,
 		"restoring %q needs a checkpoint directory", c.Restore.From)
 	if c.Parallelism == 0 {

@@ -69,11 +69,40 @@ type DamagedError struct {
 	Root   string // as people write it, "" if unknown
 	Path   string // the damaged checkpoint
 	Intact string // the next older intact one, "" if there is none
-	Err    error
+	// Channels says what it would cost to go on, if in-flight data is damaged;
+	// else it is nil.
+	Channels *ChannelDamage
+	// External says that the checkpoint lies outside the job's root, where no
+	// older one was looked for.
+	External bool
+	Err      error
 }
 
 // Error names both checkpoints and what to do.
 func (e *DamagedError) Error() string {
+	text := e.older()
+	if e.Channels == nil {
+		return text
+	}
+	return text + e.Channels.choices()
+}
+
+// choices are the ways to go on in spite of the damage.
+func (d *ChannelDamage) choices() string {
+	var b strings.Builder
+	b.WriteString("\n  in-flight data is damaged; once, for a checkpoint restored by its name, it can be left out:")
+	if d.Watermarks == nil {
+		fmt.Fprintf(&b, "\n  try: --on-corrupt-channel-state drop-damaged, which loses what touches the damage: %v", d.Damaged)
+	}
+	fmt.Fprintf(&b, "\n  try: --on-corrupt-channel-state drop-all, which loses everything in flight: %v", d.All)
+	return b.String()
+}
+
+// older names the checkpoints.
+func (e *DamagedError) older() string {
+	if e.External {
+		return e.Err.Error()
+	}
 	if e.Intact == "" {
 		return fmt.Sprintf("%v\n  no older checkpoint is intact\n  try: tidemark verify %s", e.Err, path.Join(e.Root, e.Path))
 	}

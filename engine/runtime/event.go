@@ -25,13 +25,16 @@ type RunStarted struct {
 	ID       uint64 // of the restored checkpoint
 }
 
-// InFlightDropped says that the in-flight data of the restored checkpoint was
-// left out, as [RestoreConfig] had asked for.
+// InFlightDropped says that in-flight data of the restored checkpoint was left
+// out, as [RestoreConfig] had asked for.
 type InFlightDropped struct {
-	ID      uint64 // of the checkpoint
-	Path    string
-	Records uint64
-	Bytes   uint64
+	ID       uint64 // of the checkpoint
+	Path     string
+	Policy   CorruptPolicy  // "" if all of it was to be left out, damaged or not
+	Records  uint64         // over all connections
+	Bytes    uint64         // the same
+	Channels int            // the same; 0 without Policy, when nobody looked
+	Edges    []InFlightLoss // by connection, those that lose anything
 }
 
 // CheckpointTriggered says that a checkpoint has begun.

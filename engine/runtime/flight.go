@@ -191,29 +191,43 @@ func writeBuffers(sl *writer.Slice, rows []format.Buffer) (records uint64, err e
 		return slices.Compare([]uint64{uint64(a.Receiver), uint64(a.Sender), a.Generation, a.Sequence},
 			[]uint64{uint64(b.Receiver), uint64(b.Sender), b.Generation, b.Sequence})
 	})
-	for _, b := range rows {
+	for i, b := range rows {
 		if err := sl.Buffer(b); err != nil {
 			return 0, err
 		}
-		records += recordsIn(b)
+		var next []byte
+		if i+1 < len(rows) && follows(rows[i+1], b) {
+			next = rows[i+1].Payload
+		}
+		records += recordsIn(b, next)
 	}
 	return records, nil
 }
 
-// recordsIn counts the records that begin in a buffer. One whose header is cut
-// by the end of the buffer counts, although it might turn out a watermark.
-func recordsIn(b format.Buffer) (n uint64) {
+// follows reports whether a buffer continues another one of the same channel.
+func follows(b, prev format.Buffer) bool {
+	return b.Receiver == prev.Receiver && b.Sender == prev.Sender && b.Generation == prev.Generation && b.Sequence == prev.Sequence+1
+}
+
+// recordsIn counts the records that begin in a buffer; next is what follows in
+// the channel, nil if that is not known. One whose header is cut by the end of
+// what is known counts, although it might turn out a watermark.
+func recordsIn(b format.Buffer, next []byte) (n uint64) {
 	if b.Start == format.None {
 		return 0
 	}
 	for rest := b.Payload[b.Start:]; len(rest) > 0; {
-		if len(rest) < 5 {
-			return n + 1
+		head := rest
+		if len(head) <= tagAt && len(next) > tagAt-len(head) {
+			head = append(slices.Clone(head), next[:tagAt+1-len(head)]...)
 		}
-		if rest[4]&exchange.TagKindMask == exchange.TagRecord {
+		if len(head) <= tagAt || head[tagAt]&exchange.TagKindMask == exchange.TagRecord {
 			n++
 		}
-		length := uint64(binary.LittleEndian.Uint32(rest)) + 4
+		if len(rest) < tagAt {
+			return n
+		}
+		length := uint64(binary.LittleEndian.Uint32(rest)) + tagAt
 		if length > uint64(len(rest)) {
 			return n
 		}
@@ -221,6 +235,9 @@ func recordsIn(b format.Buffer) (n uint64) {
 	}
 	return n
 }
+
+// tagAt is where the tag of a frame stands, behind its length.
+const tagAt = 4
 
 // act performs the actions that concern channels only.
 func (in *input) act(a barrier.Action) {

@@ -126,8 +126,18 @@ func final(err error) bool {
 
 // restart opens the newest checkpoint of this run, or the one the run began
 // with. It asks the store: a checkpoint whose commit seemed to fail may be
-// there, and then its output belongs to it.
+// there, and then its output belongs to it. What was decided about damage to the
+// checkpoint that the run began with holds if it goes back to that one.
 func (j *Job) restart(ctx context.Context, began *restored) (*restored, error) {
+	r, err := j.reopen(ctx, began)
+	if r != nil {
+		r.follow(began)
+	}
+	return r, err
+}
+
+// reopen opens the checkpoint that a restart goes back to, nil if there is none.
+func (j *Job) reopen(ctx context.Context, began *restored) (*restored, error) {
 	if j.root == nil || j.ofExternal(began) {
 		if began == nil {
 			return nil, nil
@@ -202,6 +212,13 @@ func (j *Job) takeID() uint64 {
 	defer j.mu.Unlock()
 	j.nextID++
 	return j.nextID - 1
+}
+
+// first reports whether this run has not completed a checkpoint yet.
+func (j *Job) first() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.newest == nil
 }
 
 // completed notes a committed checkpoint, or a savepoint that the job ends

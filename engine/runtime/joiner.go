@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -17,38 +18,105 @@ var errHalfRecord = errors.New("in-flight data is torn inside a record")
 // Watermarks and statuses are always kept: every receiver of the stream needs
 // them (R3 iv).
 type joiner struct {
-	accept func(hash uint32) bool
-	limit  int // bytes of a chunk
-	chunks [][]byte
-	open   []byte
-	cursor exchange.Cursor
-	next   uint64 // sequence number expected, once begun
-	begun  bool
+	accept func(exchange.Frame) (bool, error) // nil keeps nothing and only counts
+	limit  int                                // bytes of a chunk
+	// lenient goes on behind a gap, at the next record (R8). Otherwise a gap is
+	// an error.
+	lenient bool
+
+	chunks  [][]byte
+	open    []byte
+	cursor  exchange.Cursor
+	next    uint64 // sequence number expected, once begun
+	begun   bool
+	lost    bool   // waiting for a buffer in which a record begins
+	records uint64 // that were complete, wanted or not
+	gaps    int
+	skipped uint64 // bytes of records that a gap cut
 }
 
 // add takes the next buffer of the stream.
 func (j *joiner) add(b format.Buffer) error {
-	if j.begun && b.Sequence != j.next {
-		return fmt.Errorf("%w: buffer %d follows buffer %d", errHalfRecord, b.Sequence, j.next-1)
+	if err := j.follow(&b); err != nil || len(b.Payload) == 0 {
+		return err
 	}
-	if !j.begun && b.Continuation > 0 {
-		return fmt.Errorf("%w: it begins with %d bytes of an earlier record", errHalfRecord, b.Continuation)
-	}
-	j.begun, j.next = true, b.Sequence+1
 	j.cursor.Feed(b.Payload)
 	for {
 		f, ok := j.cursor.Next()
 		if !ok {
 			return j.cursor.Err()
 		}
-		j.take(f)
+		if err := j.take(f); err != nil {
+			return err
+		}
 	}
 }
 
+// follow checks that a buffer continues the stream: that its sequence number is
+// the next, and that it leads with the bytes that the open record lacks. If the
+// joiner is lenient it cuts the buffer to what can be read behind a gap.
+func (j *joiner) follow(b *format.Buffer) error {
+	gap, err := false, error(nil)
+	switch {
+	case j.begun && b.Sequence != j.next:
+		gap, err = true, fmt.Errorf("%w: buffer %d follows buffer %d", errHalfRecord, b.Sequence, j.next-1)
+	case !j.begun && b.Continuation > 0:
+		gap, err = true, fmt.Errorf("%w: it begins with %d bytes of an earlier record", errHalfRecord, b.Continuation)
+	case j.begun && !j.lost && !j.continues(b):
+		gap, err = true, fmt.Errorf("%w: %d bytes of buffer %d belong to an earlier record, which lacks another number", errHalfRecord, b.Continuation, b.Sequence)
+	}
+	j.begun, j.next = true, b.Sequence+1
+	if !gap && !j.lost {
+		return nil
+	}
+	if !j.lenient {
+		return err
+	}
+	if gap {
+		j.tear()
+	}
+	if b.Start == format.None {
+		j.skipped += uint64(len(b.Payload))
+		b.Payload = nil
+		return nil
+	}
+	j.skipped += uint64(b.Start)
+	b.Payload, j.lost = b.Payload[b.Start:], false
+	return nil
+}
+
+// continues reports whether a buffer leads with as many bytes of an earlier
+// record as the open one lacks, as far as that is known.
+func (j *joiner) continues(b *format.Buffer) bool {
+	partial := j.cursor.Partial()
+	switch {
+	case len(partial) == 0:
+		return b.Continuation == 0
+	case len(partial) < 4:
+		return b.Continuation > 0
+	}
+	lacks := uint64(binary.LittleEndian.Uint32(partial)) + 4 - uint64(len(partial))
+	return uint64(b.Continuation) == min(lacks, uint64(len(b.Payload)))
+}
+
+// tear gives up the record that is open and looks for the next one. What is
+// behind the gap counts as active, since a status may be lost; its watermark
+// stays what it was (R8).
+func (j *joiner) tear() {
+	j.gaps++
+	j.lost = true
+	j.skipped += uint64(len(j.cursor.Partial()))
+	j.cursor = exchange.Cursor{}
+	j.open = exchange.AppendStatus(j.open, exchange.StatusActive)
+}
+
 // take keeps a frame if it is wanted.
-func (j *joiner) take(f exchange.Frame) {
-	if f.Kind() == exchange.TagRecord && !j.accept(f.Hash) {
-		return
+func (j *joiner) take(f exchange.Frame) error {
+	if f.Kind() == exchange.TagRecord {
+		j.records++
+	}
+	if j.accept == nil {
+		return nil
 	}
 	start := len(j.open)
 	switch f.Kind() {
@@ -57,12 +125,16 @@ func (j *joiner) take(f exchange.Frame) {
 	case exchange.TagStatus:
 		j.open = exchange.AppendStatus(j.open, f.Payload[0])
 	default:
+		if ok, err := j.accept(f); err != nil || !ok {
+			return err
+		}
 		j.open = append(exchange.AppendFrame(j.open, f.Tag, f.Hash, f.Timestamp), f.Payload...)
 		exchange.EndFrame(j.open, start)
 	}
 	if len(j.open) >= j.limit {
 		j.flush()
 	}
+	return nil
 }
 
 func (j *joiner) flush() {
@@ -74,9 +146,13 @@ func (j *joiner) flush() {
 
 // end completes the stream.
 func (j *joiner) end() error {
-	j.flush()
-	if n := len(j.cursor.Partial()); n > 0 {
+	n := len(j.cursor.Partial())
+	switch {
+	case n > 0 && j.lenient:
+		j.tear()
+	case n > 0:
 		return fmt.Errorf("%w: it ends after %d bytes of one", errHalfRecord, n)
 	}
+	j.flush()
 	return nil
 }

@@ -164,6 +164,9 @@ func (p *pending) manifest(a *attempt) *format.Manifest {
 	if r := a.restored; r != nil && !r.external { // ids of another root mean nothing here
 		m.Summary.Parent, m.Summary.ParentDir = r.id, r.path
 	}
+	if r := a.restored; r != nil && a.job.first() {
+		m.Losses = r.losses
+	}
 	schemas := schemaTable{m: m}
 	p.operators(a, m, &schemas)
 	for i, e := range a.plan.graph.Edges {

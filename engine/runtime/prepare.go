@@ -26,7 +26,7 @@ func (j *Job) prepare(ctx context.Context) (*plan, *restored, error) {
 		}
 		p, err := newPlan(j.graph, j.cfg, r.groups)
 		if err == nil {
-			j.started(r)
+			err = j.started(ctx, r)
 		}
 		return p, r, err
 	}
@@ -54,8 +54,7 @@ func (j *Job) prepare(ctx context.Context) (*plan, *restored, error) {
 			j.cfg.Logger.Warn("leftovers of earlier runs were not removed", "error", err)
 		}
 	}
-	j.started(r)
-	return p, r, nil
+	return p, r, j.started(ctx, r)
 }
 
 // sharedSweepAge is how old an unfinished file must be to be swept from a root
@@ -134,7 +133,7 @@ func (j *Job) register(ctx context.Context, last uint64, r *restored) error {
 }
 
 // started tells the observer.
-func (j *Job) started(r *restored) {
+func (j *Job) started(ctx context.Context, r *restored) error {
 	e := RunStarted{Lineage: j.lineage}
 	if j.root != nil {
 		e.Run = j.root.run
@@ -142,13 +141,17 @@ func (j *Job) started(r *restored) {
 	if r != nil {
 		e.Restored, e.ID = r.path, r.id
 	}
-	j.observe(e)
-	if r == nil || !r.withoutInFlight(&j.cfg, e.Run) {
-		return
+	dropped, err := r.report(ctx, &j.cfg, e.Run)
+	if err != nil {
+		return err
 	}
-	j.cfg.Logger.Warn("in-flight data of the restored checkpoint is dropped", "checkpoint", r.path,
-		"records", r.summary.InFlightRecords, "bytes", r.summary.InFlightBytes)
-	j.observe(InFlightDropped{ID: r.id, Path: r.path, Records: r.summary.InFlightRecords, Bytes: r.summary.InFlightBytes})
+	j.observe(e)
+	if dropped != nil {
+		j.cfg.Logger.Warn("in-flight data of the restored checkpoint is dropped", "checkpoint", dropped.Path,
+			"policy", string(dropped.Policy), "records", dropped.Records, "bytes", dropped.Bytes)
+		j.observe(*dropped)
+	}
+	return nil
 }
 
 // findKept lists the checkpoints of this lineage that earlier runs left, which
@@ -174,7 +177,11 @@ func (j *Job) choose(ctx context.Context, h *history) (*restored, error) {
 	case from == "":
 		return nil, nil
 	case j.cfg.Restore.External != nil:
-		return openRestored(ctx, st, restorePoint{path: from, external: j.cfg.Restore.External})
+		r, err := openRestored(ctx, st, restorePoint{path: from, external: j.cfg.Restore.External})
+		if err != nil {
+			return nil, err
+		}
+		return r, r.decide(ctx, j.cfg.Restore.OnCorruptChannelState)
 	}
 	line, last := h.latest(), h.last()
 	var newest string
@@ -205,6 +212,9 @@ func (j *Job) choose(ctx context.Context, h *history) (*restored, error) {
 	}
 	if err == nil && from == newest && last == nil {
 		j.lineage = r.summary.Lineage
+	}
+	if err == nil {
+		err = r.decide(ctx, j.cfg.Restore.OnCorruptChannelState)
 	}
 	return r, err
 }
@@ -246,10 +256,23 @@ func (j *Job) intactBefore(ctx context.Context, line []point, path string) *rest
 // Fallback that is how damaged data is found, since nothing reads it twice.
 func (j *Job) blameDamage(ctx context.Context, r *restored, err error) error {
 	var corrupt *format.CorruptError
-	if r == nil || r.external || j.root == nil || !damaged(err) || !errors.As(err, &corrupt) || !strings.HasPrefix(corrupt.Object, r.path+"/") {
+	var flying *inFlightError
+	switch {
+	case r == nil:
+		return err
+	case errors.As(err, &flying) && (damaged(err) || errors.Is(err, errHalfRecord)):
+	case r.external || j.root == nil || !damaged(err) || !errors.As(err, &corrupt) || !strings.HasPrefix(corrupt.Object, r.path+"/"):
 		return err
 	}
-	e := &DamagedError{Root: j.cfg.Checkpoints.Location, Path: r.path, Err: err}
+	e := &DamagedError{Root: j.cfg.Checkpoints.Location, Path: r.path, Err: err, External: r.external || j.root == nil}
+	if flying != nil {
+		if d, aerr := r.assess(ctx); aerr == nil {
+			e.Channels = d
+		}
+	}
+	if e.External {
+		return e
+	}
 	h, herr := loadHistory(ctx, j.root.store)
 	if herr != nil {
 		return err

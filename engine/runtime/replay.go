@@ -213,7 +213,7 @@ func (r *replay) times(gate *gateInput, receiver int) []format.ChannelWatermark 
 // the checkpoint (R6), and 0 if nothing is. An id would not do: a restore from
 // another root goes on with lower ones.
 func (r *restored) nextGeneration(ctx context.Context) (next uint64, err error) {
-	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 {
+	if !r.inFlight() || r.dropAll {
 		return 0, nil
 	}
 	edges, err := r.ck.Edges()
@@ -223,7 +223,7 @@ func (r *restored) nextGeneration(ctx context.Context) (next uint64, err error) 
 	for _, e := range edges {
 		for row, err := range r.ck.ChannelWatermarks(ctx, e.ID) { // there is one for each channel
 			if err != nil {
-				return 0, fmt.Errorf("restoring watermarks of edge %s: %w", e.ID, err)
+				return 0, &inFlightError{what: "watermarks", edge: e.ID, err: err}
 			}
 			next = max(next, row.Row.Generation+1)
 		}
@@ -241,7 +241,7 @@ type streamKey struct {
 // there is none.
 func (t *Task) loadReplay() (*replay, error) {
 	r := t.attempt.restored
-	if r == nil || r.summary.InFlightRecords == 0 && r.summary.InFlightBytes == 0 || r.withoutInFlight(t.attempt.cfg, t.attempt.run()) {
+	if !r.inFlight() || r.withoutInFlight(t.attempt.cfg, t.attempt.run()) {
 		return nil, nil
 	}
 	rp := &replay{}
@@ -249,13 +249,13 @@ func (t *Task) loadReplay() (*replay, error) {
 	for _, g := range t.input.gates {
 		wanted, err := t.loadStreamsOf(rp, g)
 		if err != nil {
-			return nil, fmt.Errorf("restoring in-flight data of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
+			return nil, &inFlightError{what: "in-flight data", edge: t.attempt.plan.edgeID(g.edge), err: err}
 		}
 		receivers = append(receivers, wanted...)
 	}
 	for _, g := range t.input.gates {
 		if err := t.loadTimes(rp, g, receivers); err != nil {
-			return nil, fmt.Errorf("restoring watermarks of edge %s: %w", t.attempt.plan.edgeID(g.edge), err)
+			return nil, &inFlightError{what: "watermarks", edge: t.attempt.plan.edgeID(g.edge), err: err}
 		}
 	}
 	slices.SortFunc(rp.generations, func(a, b *generation) int { return compare(a.number, b.number) })
@@ -339,10 +339,11 @@ func (t *Task) oldInterval(subtask uint32) keygroup.Interval {
 
 // loadStreams reads the sub-streams of one edge: first the receiving side's part
 // of each, then the sending side's, which continues it.
-func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(hash uint32) bool) ([]*substream, error) {
+func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Frame) (bool, error)) ([]*substream, error) {
+	r := t.attempt.restored
 	joiners := map[streamKey]*joiner{}
 	for _, side := range []format.Kind{format.KindInputChannel, format.KindOutputChannel} {
-		for row, err := range t.attempt.restored.ck.Buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side) {
+		for row, err := range r.buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side, nil) {
 			if err != nil {
 				return nil, err
 			}
@@ -353,7 +354,7 @@ func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(hash uint32) 
 			key := streamKey{b.Generation, b.Receiver, b.Sender}
 			j := joiners[key]
 			if j == nil {
-				j = &joiner{accept: accept, limit: t.attempt.cfg.Exchange.BufferSize}
+				j = &joiner{accept: accept, limit: t.attempt.cfg.Exchange.BufferSize, lenient: r.salvage}
 				joiners[key] = j
 			}
 			if err := j.add(b); err != nil {
@@ -377,7 +378,7 @@ func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(hash uint32) 
 
 // wantedStreams says which old receivers' streams of an edge this subtask takes
 // over, and which of their records.
-func (t *Task) wantedStreams(g *gateInput) ([]int, func(hash uint32) bool, error) {
+func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, error), error) {
 	p, e := t.attempt.plan, t.attempt.plan.graph.Edges[g.edge]
 	old, ok := t.attempt.restored.ops[p.graph.Nodes[e.To].UID]
 	if !ok {
@@ -388,14 +389,14 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(hash uint32) bool, error
 	if p.partitioner[g.edge] == format.Keyed {
 		interval := t.ops[0].env.Interval
 		return rescale.Plan(rescale.Range, was, is)[t.subtask],
-			func(hash uint32) bool { return interval.Contains(keygroup.Hash(hash)) }, nil
+			func(f exchange.Frame) (bool, error) { return interval.Contains(keygroup.Hash(f.Hash)), nil }, nil
 	}
 	down, _ := rescale.MappersOf(checkpointPartitioner(p.partitioner[g.edge]))
 	plan := rescale.Plan(down, was, is)
 	if plan == nil {
 		return nil, nil, t.noStreams(g)
 	}
-	return plan[t.subtask], func(uint32) bool { return true }, nil
+	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
 }
 
 // noStreams makes sure that the checkpoint has no in-flight data of an edge that

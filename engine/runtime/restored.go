@@ -37,6 +37,13 @@ type restored struct {
 	states   map[string][]format.State // by uid
 	schemas  []*format.Schema
 
+	// What is done about damaged in-flight data: salvage leaves out what touches
+	// the damage, dropAll everything in flight. losses is what that costs, for
+	// the next manifest.
+	salvage, dropAll bool
+	damage           *ChannelDamage // nil if nobody looked, or nothing is damaged
+	losses           []format.Loss
+
 	mu       sync.Mutex
 	problems []Problem
 	times    map[string][]format.SubtaskWatermark // by uid, as they are read
@@ -212,10 +219,15 @@ func (r *restored) checkLeftOver(declared map[string]map[string]bool) {
 	}
 }
 
+// inFlight reports whether the checkpoint has in-flight data.
+func (r *restored) inFlight() bool {
+	return r != nil && (r.summary.InFlightRecords > 0 || r.summary.InFlightBytes > 0)
+}
+
 // withoutInFlight reports whether a run leaves the in-flight data out: never that
 // of a checkpoint of its own, to which an automatic restart goes back.
 func (r *restored) withoutInFlight(cfg *Config, run uint64) bool {
-	return r.id != 0 && r.id == cfg.Restore.WithoutInFlight && (r.external || r.summary.Run != run)
+	return r.dropAll || r.id != 0 && r.id == cfg.Restore.WithoutInFlight && (r.external || r.summary.Run != run)
 }
 
 // checkInFlight finds in-flight data of connections that the job does not have.

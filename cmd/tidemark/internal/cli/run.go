@@ -59,17 +59,18 @@ var runFlags = []struct{ name, key, help string }{
 	{"sink-dir", "tidemark.run.sink-dir", "`dir` that the job writes its output to"},
 	{"parallelism", "parallelism.default", "`n` subtasks of each operator"},
 	{"checkpoint-dir", "execution.checkpointing.dir", "`dir` of the checkpoints; without it, none"},
-	{"interval", "execution.checkpointing.interval", "`duration` between checkpoints, 10 s by default"},
+	{"interval", "execution.checkpointing.interval", "`time` between checkpoints, 10 s by default"},
 	{"num-retained", "execution.checkpointing.num-retained", "keep `n` completed checkpoints, 3 by default"},
-	{"rate", "tidemark.run.rate", "read `n` records per second, over all sources"},
-	{"restore", "execution.state-recovery.path", "start from the checkpoint at `path`, or latest"},
+	{"rate", "tidemark.run.rate", "read `n` records per second in all"},
+	{"restore", "execution.state-recovery.path", "start from the checkpoint `path`, or latest"},
+	{"on-corrupt-channel-state", "tidemark.restore.on-corrupt-channel-state", "in-flight data of that path is damaged:\n`p` is fail, drop-damaged or drop-all"},
 }
 
 // runSwitches map flags without a value to configuration keys.
 var runSwitches = []struct{ name, key, help string }{
-	{"restore-fallback", "tidemark.restore.fallback", "if it is damaged, take the next older one"},
-	{"rollback-output", "tidemark.restore.rollback-output", "withdraw output newer than what is restored"},
-	{"allow-non-restored-state", "execution.state-recovery.ignore-unclaimed-state", "leave state behind that the job does not have"},
+	{"restore-fallback", "tidemark.restore.fallback", "if it is damaged, take the next older"},
+	{"rollback-output", "tidemark.restore.rollback-output", "withdraw output newer than the restored"},
+	{"allow-non-restored-state", "execution.state-recovery.ignore-unclaimed-state", "leave behind state the job does not have"},
 }
 
 func (a *app) run() *cobra.Command {

@@ -112,7 +112,7 @@ func (u *setup) open(s config.Settings) error {
 // checkpoints to come (R13).
 func (u *setup) restore(r config.Restore, dir string) error {
 	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored,
-		WithoutInFlight: uint64(max(r.WithoutInFlight, 0))}
+		WithoutInFlight: uint64(max(r.WithoutInFlight, 0)), OnCorruptChannelState: engine.CorruptPolicy(r.OnCorrupt)}
 	if r.From == "" || r.From == "latest" {
 		u.config.Restore.From = r.From
 		return nil

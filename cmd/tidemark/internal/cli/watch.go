@@ -54,7 +54,14 @@ func (w *watcher) Observe(e engine.Event) {
 			w.line("run %d: starting without state (lineage %s)", e.Run, e.Lineage)
 		}
 	case engine.InFlightDropped:
-		w.line("%s: its in-flight data is dropped as configured: %d records, %s, are lost", e.Path, e.Records, out.Bytes(e.Bytes))
+		if e.Policy == "" {
+			w.line("%s: its in-flight data is dropped as configured: %d records, %s, are lost", e.Path, e.Records, out.Bytes(e.Bytes))
+			break
+		}
+		w.line("%s: in-flight data is damaged, %s as configured: %d records, %s, of %d channels are lost", e.Path, e.Policy, e.Records, out.Bytes(e.Bytes), e.Channels)
+		for _, l := range e.Edges {
+			w.line("  %s: %d records, %s, of %d channels", l.Edge, l.Records, out.Bytes(l.Bytes), l.Channels)
+		}
 	case engine.CheckpointCompleted:
 		w.last = fmt.Sprintf("%s: %s in %s", e.Path, out.Bytes(e.Bytes), e.Duration.Round(time.Millisecond))
 	case engine.CheckpointFailed:
