@@ -95,3 +95,10 @@ type Tabular interface {
 	// the state's entries do not have the field.
 	Columns(state State, field Field) ([]Column, error)
 }
+
+// Ordered is the ability to tell which states can be merged.
+type Ordered interface {
+	// InOrder reports whether the entries of a state come in the order (hash,
+	// key, namespace, time), each but once.
+	InOrder(state State) bool
+}

@@ -15,6 +15,7 @@ var (
 	_ checkpoint.Joiner  = (*Model)(nil)
 	_ checkpoint.Finder  = (*Model)(nil)
 	_ checkpoint.Tabular = (*Model)(nil)
+	_ checkpoint.Ordered = (*Model)(nil)
 )
 
 // ParseKey encodes a key by the schema of an operator's keys; see
@@ -140,4 +141,9 @@ func columnOf(name string, s *format.Schema) checkpoint.Column {
 		c.Type = checkpoint.ColumnJSON
 	}
 	return c
+}
+
+// InOrder is true for keyed state and timers.
+func (m *Model) InOrder(state checkpoint.State) bool {
+	return state.Kind == checkpoint.Keyed || state.Kind == checkpoint.Timers
 }
