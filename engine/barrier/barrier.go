@@ -22,7 +22,9 @@
 // is taken once they are there; the others, U, need not have delivered, and
 // what they deliver between the snapshot and their barrier is captured.
 //
-// Non-goals: at-least-once counting, and talking to the coordinator.
+// [Tracker] is the handler of a job that promises at least once: it counts.
+//
+// Non-goal: talking to the coordinator.
 package barrier
 
 import (
@@ -88,6 +90,9 @@ const (
 	ForcedAligned
 	// Unaligned barriers overtake the data before them.
 	Unaligned
+	// Passing barriers wait behind the data before them and block nothing:
+	// those of a job that promises at least once. They need a [Tracker].
+	Passing
 )
 
 // String is the alignment in lower case, as in transcripts.
@@ -99,13 +104,15 @@ func (a Alignment) String() string {
 		return "forced-aligned"
 	case Unaligned:
 		return "unaligned"
+	case Passing:
+		return "passing"
 	}
 	return fmt.Sprintf("alignment(%d)", uint8(a))
 }
 
 // Blocks reports whether the channel stands still behind the barrier until
 // the receiver resumes it.
-func (b Barrier) Blocks() bool { return b.Alignment != Unaligned }
+func (b Barrier) Blocks() bool { return b.Alignment == Aligned || b.Alignment == ForcedAligned }
 
 // Priority reports whether the barrier goes in front of the data that is
 // already queued.

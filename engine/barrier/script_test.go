@@ -68,6 +68,8 @@ func parseBarrier(text string) (b Barrier, err error) {
 			b.Final = true
 		case o == Unaligned.String():
 			b.Alignment = Unaligned
+		case o == Passing.String():
+			b.Alignment = Passing
 		case o == ForcedAligned.String():
 			b.Alignment = ForcedAligned
 		case strings.HasPrefix(o, "timeout="):

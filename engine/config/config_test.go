@@ -159,6 +159,25 @@ func TestDefineErrors(t *testing.T) {
 	}
 }
 
+// TestAtLeastOnce: the mode arrives, and switches unaligned checkpoints off with
+// a warning, as in Flink.
+func TestAtLeastOnce(t *testing.T) {
+	for _, unaligned := range []bool{false, true} {
+		var c Config
+		c.Define("execution.checkpointing.mode=at_least_once")
+		if unaligned {
+			c.Define("execution.checkpointing.unaligned=true")
+		}
+		s, err := c.Resolve()
+		if err != nil || !s.Checkpoints.AtLeastOnce || s.Checkpoints.Unaligned {
+			t.Errorf("%+v, %v", s.Checkpoints, err)
+		}
+		if n := len(c.Warnings()); n != 0 && !unaligned || n != 1 && unaligned {
+			t.Errorf("unaligned=%v: warnings %q", unaligned, c.Warnings())
+		}
+	}
+}
+
 func TestAllErrorsAtOnce(t *testing.T) {
 	var c Config
 	c.Define("parallelism.defalt=3")

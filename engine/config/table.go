@@ -52,7 +52,7 @@ var checkpointOptions = []Option{
 	{Key: "execution.checkpointing.create-subdir", Aliases: []string{"state.checkpoints.create-subdir"}, Type: Bool, Default: "false", Status: NotYet,
 		Help: "put checkpoints below a directory named by the job's id", Flink: "true",
 		Reason: "checkpoints lie at DIR/chk-N, where the next run finds them"},
-	{Key: keyMode, Type: Enum, Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"}, Default: "EXACTLY_ONCE", Status: NotYet, Reason: "state is exactly once only",
+	{Key: keyMode, Type: Enum, Values: []string{"EXACTLY_ONCE", "AT_LEAST_ONCE"}, Default: "EXACTLY_ONCE", Status: Supported,
 		Help: "guarantee of the state: with AT_LEAST_ONCE no channel waits for another at a checkpoint, and after a restore records may count twice; never unaligned",
 		store: func(s *Settings, text string) error {
 			s.Checkpoints.AtLeastOnce = strings.EqualFold(text, "AT_LEAST_ONCE")

@@ -63,6 +63,10 @@ type CheckpointConfig struct {
 	// (keyed, rebalance, shuffle, global); that data then is part of the
 	// checkpoint. Savepoints stay aligned.
 	Unaligned bool
+	// AtLeastOnce lets no input wait for another at a checkpoint: records
+	// behind a barrier may get into the state, and count twice after a
+	// restore; none is lost. Unaligned is ignored then, with a warning.
+	AtLeastOnce bool
 	// AlignedTimeout is how long an unaligned checkpoint is tried aligned
 	// first; 0 is not at all.
 	AlignedTimeout time.Duration
@@ -168,6 +172,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Checkpoints.AtLeastOnce && c.Checkpoints.Unaligned { // as Flink does
+		c.Checkpoints.Unaligned = false
+		c.Logger.Warn("unaligned checkpoints are switched off: in at-least-once mode no input waits, so there is nothing to overtake")
 	}
 	if c.Observer == nil {
 		c.Observer = ObserverFunc(func(Event) {})

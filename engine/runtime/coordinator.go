@@ -201,9 +201,13 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	c.current.Store(p)
 	a.observe(CheckpointTriggered{ID: id, Path: p.path, At: p.triggered})
 	b := barrier.Barrier{ID: id, Timestamp: p.triggered.UnixMilli(), Final: final}
-	switch {
-	case kind == format.Savepoint:
+	if kind == format.Savepoint {
 		b.Kind = barrier.Savepoint
+	}
+	switch {
+	case a.cfg.Checkpoints.AtLeastOnce:
+		b.Alignment = barrier.Passing
+	case kind == format.Savepoint:
 	case a.cfg.Checkpoints.Unaligned && a.cfg.Checkpoints.AlignedTimeout > 0:
 		b.Timeout = a.cfg.Checkpoints.AlignedTimeout
 	case a.cfg.Checkpoints.Unaligned:

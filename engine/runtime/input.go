@@ -15,6 +15,7 @@ type input struct {
 	channels int
 	valve    *valve
 	handler  barrier.State
+	tracker  *barrier.Tracker // in its place in at-least-once mode, else nil
 	actions  []barrier.Action
 
 	replay *replay // recovered in-flight data, nil when it is processed
@@ -50,6 +51,9 @@ func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxF
 	in.valve = newValve(in.channels)
 	in.handler = barrier.New(in.channels)
 	a := in.task.attempt
+	if a.cfg.Checkpoints.AtLeastOnce {
+		in.tracker = barrier.NewTracker(in.channels)
+	}
 	if !a.cfg.Checkpoints.Unaligned {
 		return
 	}
@@ -153,7 +157,11 @@ func (in *input) event(g *gateInput, channel int, e *exchange.Event) error {
 
 // handle asks the barrier handler and does what it says.
 func (in *input) handle(e barrier.Event) error {
-	in.handler, in.actions = barrier.Step(in.handler, e, in.actions[:0])
+	if in.tracker != nil {
+		in.actions = in.tracker.Step(e, in.actions[:0])
+	} else {
+		in.handler, in.actions = barrier.Step(in.handler, e, in.actions[:0])
+	}
 	return in.task.act(in.actions)
 }
 
