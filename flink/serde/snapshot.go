@@ -318,3 +318,8 @@ func (p *parser) kryo(t *Type) bool {
 	p.optionalMap("Kryo default serialiser classes", nil, nil)
 	return t.Version == 2
 }
+
+// AppendSnapshot appends the type's snapshot in proxy form.
+func (t *Type) AppendSnapshot(dst []byte) []byte {
+	return append(wire.AppendI32(dst, proxyVersion), t.raw...)
+}
