@@ -159,14 +159,13 @@ var lockNames = []string{"references", "element"}
 func (w *walker) matches(t *Type) any {
 	names := []string{"state", "previous", "version", "started", "event"}
 	if t.Flag {
-		names = []string{"state", "previous", "previousTimestamp", "version", "started", "event"}
+		names = []string{"state", "previous", "version", "started", "last", "event"}
 	}
 	return w.list(w.r.Count(1, "states of an automaton"), func() any {
-		values := []any{w.str(), w.value(t.Args[1])}
+		values := []any{w.str(), w.value(t.Args[1]), w.value(t.Args[0]), w.boxed(w.r.I64("start of a match"))}
 		if t.Flag {
-			values = append(values, w.boxed(w.r.I64("timestamp before")))
+			values = append(values, w.boxed(w.r.I64("timestamp of the event before")))
 		}
-		values = append(values, w.value(t.Args[0]), w.boxed(w.r.I64("start of a match")))
 		var event any
 		if w.r.Bool("whether there is a first event") {
 			event = w.value(t.Args[2])
