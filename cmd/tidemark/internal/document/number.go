@@ -72,3 +72,6 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	err := enc.Encode(string(t))
 	return bytes.TrimSpace(b.Bytes()), err
 }
+
+// Time is the moment as a time.
+func (m Moment) Time() time.Time { return time.Time(m) }

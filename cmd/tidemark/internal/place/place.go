@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
@@ -144,6 +145,18 @@ func (e *shownError) Unwrap() error { return e.err }
 // List describes the checkpoints that the path means: all of the root, or the
 // one. Those that cannot be read are among them, with their status.
 func (p *Place) List(ctx context.Context) ([]checkpoint.Info, error) {
+	all, err := p.All(ctx)
+	if p.Path == "" || err != nil {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(info checkpoint.Info) bool { return info.Path != p.Path }), nil
+}
+
+// Store is the opened root. It is closed with the place.
+func (p *Place) Store() store.Store { return p.store }
+
+// All describes all checkpoints of the root, even if the path means one.
+func (p *Place) All(ctx context.Context) ([]checkpoint.Info, error) {
 	var all []checkpoint.Info
 	for _, f := range p.formats {
 		lister, ok := f.(checkpoint.Lister)
@@ -154,9 +167,7 @@ func (p *Place) List(ctx context.Context) ([]checkpoint.Info, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.Root, err)
 			}
-			if p.Path == "" || info.Path == p.Path {
-				all = append(all, info)
-			}
+			all = append(all, info)
 		}
 	}
 	return all, nil
