@@ -156,50 +156,88 @@ func (t *Task) inputParts(fl *flight) {
 func (t *Task) channelPart(op, edge int, kind format.Kind, f *future, others []format.Buffer, name func(channel int) (receiver, sender uint32)) part {
 	generation := t.attempt.generation
 	return part{env: t.ops[op].env, spec: channelSpec(kind), edge: edge, release: f.drop,
-		rows: func(ctx context.Context) ([]format.Buffer, error) {
+		rows: func(ctx context.Context) ([]inFlight, error) {
 			captured, err := f.wait(ctx)
 			if err != nil {
 				return nil, err
 			}
-			rows, err := buffersOf(captured, generation, name)
-			return append(rows, others...), err
+			rows := rowsOf(captured, generation, name)
+			for _, b := range others {
+				rows = append(rows, inFlight{Buffer: b})
+			}
+			return rows, nil
 		}}
 }
 
-// buffersOf turns captured channels into rows.
-func buffersOf(captured []exchange.Captured, generation uint64, name func(channel int) (receiver, sender uint32)) ([]format.Buffer, error) {
-	var rows []format.Buffer
+// inFlight is a row of in-flight data. What a piece holds is loaded when the row
+// is written, since it may lie in a spill file and be more than memory has.
+type inFlight struct {
+	format.Buffer
+	piece *exchange.Piece // nil if the payload is there
+}
+
+// rowsOf turns captured channels into rows that are not loaded yet.
+func rowsOf(captured []exchange.Captured, generation uint64, name func(channel int) (receiver, sender uint32)) []inFlight {
+	var rows []inFlight
 	for i := range captured {
 		c := &captured[i]
 		receiver, sender := name(c.Channel)
 		for k := range c.Pieces {
 			p := &c.Pieces[k]
-			data, err := p.Bytes(nil)
-			if err != nil {
-				return nil, err
-			}
-			rows = append(rows, format.NewBuffer(receiver, sender, generation, p.Sequence(), p.FirstRecord(), data))
+			rows = append(rows, inFlight{piece: p,
+				Buffer: format.Buffer{Receiver: receiver, Sender: sender, Generation: generation, Sequence: p.Sequence()}})
 		}
 	}
-	return rows, nil
+	return rows
+}
+
+// load fetches the payload, into scratch if it has to be read and fits.
+func (r *inFlight) load(scratch []byte) error {
+	if r.piece == nil {
+		return nil
+	}
+	data, err := r.piece.Bytes(scratch)
+	if err != nil {
+		return err
+	}
+	r.Buffer = format.NewBuffer(r.Receiver, r.Sender, r.Generation, r.Sequence, r.piece.FirstRecord(), data)
+	return nil
 }
 
 // writeBuffers writes the rows of one channel state, in their order, and counts
-// the records that begin in them.
-func writeBuffers(sl *writer.Slice, rows []format.Buffer) (records uint64, err error) {
-	slices.SortStableFunc(rows, func(a, b format.Buffer) int {
+// the records that begin in them. It holds the payload of two at a time.
+func writeBuffers(sl *writer.Slice, rows []inFlight) (records uint64, err error) {
+	slices.SortStableFunc(rows, func(a, b inFlight) int {
 		return slices.Compare([]uint64{uint64(a.Receiver), uint64(a.Sender), a.Generation, a.Sequence},
 			[]uint64{uint64(b.Receiver), uint64(b.Sender), b.Generation, b.Sequence})
 	})
-	for i, b := range rows {
-		if err := sl.Buffer(b); err != nil {
+	var scratch [2][]byte
+	load := func(i int) error {
+		if p := rows[i].piece; p != nil && p.Len() > len(scratch[i%2]) {
+			scratch[i%2] = make([]byte, p.Len())
+		}
+		return rows[i].load(scratch[i%2])
+	}
+	for i := range rows {
+		if i == 0 {
+			err = load(0)
+		}
+		if err == nil && i+1 < len(rows) {
+			err = load(i + 1)
+		}
+		if err != nil {
+			return 0, err
+		}
+		b := &rows[i].Buffer
+		if err := sl.Buffer(*b); err != nil {
 			return 0, err
 		}
 		var next []byte
-		if i+1 < len(rows) && follows(rows[i+1], b) {
+		if i+1 < len(rows) && follows(rows[i+1].Buffer, *b) {
 			next = rows[i+1].Payload
 		}
-		records += recordsIn(b, next)
+		records += recordsIn(*b, next)
+		b.Payload = nil // the scratch is used again
 	}
 	return records, nil
 }

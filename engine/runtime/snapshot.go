@@ -57,7 +57,7 @@ type part struct {
 	release func() // called in any case; may be nil
 	// rows, in place of write, waits for in-flight data and returns its rows;
 	// without rows there is no slice.
-	rows func(context.Context) ([]format.Buffer, error)
+	rows func(context.Context) ([]inFlight, error)
 }
 
 // ID is the id of the checkpoint.
