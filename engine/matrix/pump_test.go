@@ -70,6 +70,13 @@ func (p *pump) finish() bool {
 	return true
 }
 
+// stop lets the sources end at the place that they may have reached.
+func (p *pump) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end = p.limit
+}
+
 // ended reports whether the sources know their end.
 func (p *pump) ended() bool {
 	p.mu.Lock()

@@ -103,6 +103,8 @@ type runner struct {
 	until, restarts int64
 	// cancel ends the run when this many checkpoints are complete, 0 never.
 	cancel int64
+	// loaded delays that until a checkpoint has records in flight, for a while.
+	loaded bool
 
 	store store.Store // the job's
 
@@ -127,7 +129,7 @@ func (r *runner) observe(stop func()) engine.ObserverFunc {
 					p.raise()
 				}
 			}
-			if n == r.cancel {
+			if r.cancel > 0 && n >= r.cancel && (!r.loaded || r.trip.inFlight.Load() > 0 || n >= 20*r.cancel) {
 				stop()
 			}
 		case engine.CheckpointFailed:
