@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -177,7 +178,9 @@ func (p *twoBranches) Process2(_ *engine.Context[int64], word int64, out *engine
 }
 
 // TestUnalignedCheckpointShuffleChangeITCase: a connection is of another kind
-// after the restore, and its ends have other parallelisms.
+// after the restore, and its ends have other parallelisms. If it cannot take over
+// what is in flight then the job says so before it starts, and can be restored as
+// it was.
 func TestUnalignedCheckpointShuffleChangeITCase(t *testing.T) {
 	kinds := map[string]func(stream) stream{"rebalance": stream.Rebalance, "shuffle": stream.Shuffle, "rescale": stream.Rescale}
 	sizes := [][4]int{{3, 3, 4, 3}, {3, 3, 11, 3}, {3, 3, 3, 4}, {3, 3, 3, 11}, {4, 3, 3, 3}, {11, 3, 3, 3}, {3, 4, 3, 3}, {3, 11, 3, 3}, {3, 3, 4, 4}, {4, 4, 3, 3}}
@@ -187,17 +190,85 @@ func TestUnalignedCheckpointShuffleChangeITCase(t *testing.T) {
 				t.Parallel()
 				p, out, st := newPump(3, 150), collect.New[int64](), mem.New()
 				cfg := engine.Config{DisableChaining: true, Exchange: tiny(), Checkpoints: engine.CheckpointConfig{Unaligned: true}}
-				legs(t, p, st, cfg, []int{1, 2}, func(g *engine.Graph, leg, _ int) {
-					from, to := size[2*leg], size[2*leg+1]
+				build := func(g *engine.Graph, kind string, from, to int) {
 					s := engine.From(g, "source", words(p), noTime, engine.Parallelism(from))
-					engine.Map(kinds[change[leg]](s), slowly, engine.Parallelism(to)).
+					engine.Map(kinds[kind](s), slowly, engine.Parallelism(to)).
 						Rebalance().To("out", out, engine.Parallelism(2))
-				})
+				}
+				first, leg := []int{1, 2}, 0
+				if change[0] != "rescale" && change[1] == "rescale" {
+					first = []int{1}
+				}
+				run := func(g *engine.Graph, _, _ int) {
+					build(g, change[leg], size[2*leg], size[2*leg+1])
+					leg++
+				}
+				if len(first) == 1 {
+					refused(t, p, st, cfg, build, change, size)
+					leg, size[2], size[3], change[1] = 1, size[0], size[1], change[0]
+				}
+				legs(t, p, st, cfg, first, run)
 				c := numbersOnce(t, out, p.total())
 				t.Logf("RESULT TestUnalignedCheckpointShuffleChangeITCase change=%v size=%v in-flight=%d %v", change, size, sum(inFlight(t, st)), c)
 			})
 		}
 	}
+}
+
+// refused takes a checkpoint with data in flight on the connection and wants a
+// job in which it is of a pointwise kind to be refused.
+func refused(t *testing.T, p *pump, st store.Store, cfg engine.Config, build func(g *engine.Graph, kind string, from, to int), change [2]string, size [4]int) {
+	t.Helper()
+	cfg.Checkpoints.Store, cfg.Checkpoints.Retained = st, 1000
+	g := engine.NewGraph("legs")
+	build(g, change[0], size[0], size[1])
+	r := &runner{t: t, pumps: []*pump{p}, trip: &trip{}, cancel: 2, loaded: true, edge: "source>map-1#0"}
+	if err := r.run(g, cfg); err != nil {
+		t.Fatal(err)
+	}
+	g = engine.NewGraph("legs")
+	build(g, change[1], size[2], size[3])
+	cfg.Restore.From = "latest"
+	err := (&runner{t: t, pumps: []*pump{p}, trip: &trip{}}).run(g, cfg)
+	var problems *engine.RestoreError
+	if !errors.As(err, &problems) || !strings.Contains(err.Error(), "of a kind that cannot take them over") {
+		t.Fatalf("the job ended with %v, want a refusal", err)
+	}
+}
+
+// TestInFlightDataWithoutKeyIsNotTakenForKeyed: a connection that becomes keyed
+// cannot take over what was sent without a key, for nothing in it says where it
+// belongs. The other way round it can.
+func TestInFlightDataWithoutKeyIsNotTakenForKeyed(t *testing.T) {
+	p, out, st := newPump(3, 150), collect.New[int64](), mem.New()
+	cfg := engine.Config{Parallelism: 2, Exchange: tiny(), Checkpoints: engine.CheckpointConfig{Store: st, Unaligned: true, Retained: 1000}}
+	cfg.Restore.From = "latest"
+	j := &rescaleJob{trip: &trip{}, mill: &mill{where: map[[2]int64]int{}}}
+	run := func(keyed bool, r *runner) error {
+		g := engine.NewGraph("listen")
+		s, rules := engine.From(g, "source", words(p), noTime), engine.From(g, "rules", words(p), noTime)
+		if keyed {
+			engine.ApplyKeyedBroadcast(engine.KeyBy(s, mod100), rules, "listen", func() engine.KeyedBroadcastProcess[int64, int64, int64, int64] {
+				return &keyedListener{checked: checked{j: j}}
+			}).To("out", out)
+		} else {
+			engine.ApplyBroadcast(s.Rebalance(), rules, "listen", func() engine.BroadcastProcess[int64, int64, int64] { return &listener{} }).To("out", out)
+		}
+		r.t, r.pumps, r.trip = t, []*pump{p}, &trip{}
+		return r.run(g, cfg)
+	}
+	if err := run(false, &runner{cancel: 2, loaded: true, edge: "source>listen#0"}); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Parallelism = 3
+	var problems *engine.RestoreError
+	if err := run(true, &runner{}); !errors.As(err, &problems) || !strings.Contains(err.Error(), "source>listen#0") {
+		t.Fatalf("the job ended with %v, want a refusal", err)
+	}
+	if err := run(false, &runner{until: 1}); err != nil {
+		t.Fatal(err)
+	}
+	numbersOnce(t, out, p.total())
 }
 
 // TestRecoveredStateFilteringLargeRecordITCase: records of eight buffers, with

@@ -105,6 +105,7 @@ type runner struct {
 	cancel int64
 	// loaded delays that until a checkpoint has records in flight, for a while.
 	loaded bool
+	edge   string // count only what is in flight on this connection
 
 	store store.Store // the job's
 
@@ -120,7 +121,7 @@ func (r *runner) observe(stop func()) engine.ObserverFunc {
 	return func(e engine.Event) {
 		switch e := e.(type) {
 		case engine.CheckpointCompleted:
-			r.trip.inFlight.Store(int64(inFlightOf(r.t, r.store, e.Path)))
+			r.trip.inFlight.Store(int64(inFlightOf(r.t, r.store, e.Path, r.edge)))
 			n := r.trip.completed.Add(1)
 			for _, p := range r.pumps {
 				if r.until > 0 && n >= r.until && r.trip.attempt.Load() >= r.restarts {
@@ -215,13 +216,13 @@ func inFlight(t *testing.T, st store.Store) (list []uint64) {
 		if !d.Manifest {
 			continue
 		}
-		list = append(list, inFlightOf(t, st, d.Path))
+		list = append(list, inFlightOf(t, st, d.Path, ""))
 	}
 	return list
 }
 
-// inFlightOf is that of one checkpoint.
-func inFlightOf(t *testing.T, st store.Store, path string) uint64 {
+// inFlightOf is that of one checkpoint, on one connection or on all.
+func inFlightOf(t *testing.T, st store.Store, path, edge string) (n uint64) {
 	t.Helper()
 	ck, err := reader.Open(t.Context(), st, path)
 	if err != nil {
@@ -229,7 +230,16 @@ func inFlightOf(t *testing.T, st store.Store, path string) uint64 {
 		return 0
 	}
 	defer ck.Close()
-	return ck.Summary().InFlightRecords
+	edges, err := ck.Edges()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range edges {
+		if edge == "" || e.ID == edge {
+			n += e.InFlightRecords
+		}
+	}
+	return n
 }
 
 func sum(list []uint64) (n uint64) {

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -387,30 +386,19 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 	was := rescale.Layout{Groups: int(old.KeyGroups), Parallelism: int(old.Parallelism)}
 	is := rescale.Layout{Groups: p.keyGroups[e.To], Parallelism: p.parallelism[e.To]}
 	if p.partitioner[g.edge] == format.Keyed {
+		if was.Groups == 0 { // it was not keyed: see checkInFlight
+			return nil, nil, nil
+		}
 		interval := t.ops[0].env.Interval
 		return rescale.Plan(rescale.Range, was, is)[t.subtask],
 			func(f exchange.Frame) (bool, error) { return interval.Contains(keygroup.Hash(f.Hash)), nil }, nil
 	}
 	down, _ := rescale.MappersOf(checkpointPartitioner(p.partitioner[g.edge]))
 	plan := rescale.Plan(down, was, is)
-	if plan == nil {
-		return nil, nil, t.noStreams(g)
+	if plan == nil { // what is in flight on it is refused, see checkInFlight
+		return nil, nil, nil
 	}
 	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
-}
-
-// noStreams makes sure that the checkpoint has no in-flight data of an edge that
-// could not take it over. Other edges may have some.
-func (t *Task) noStreams(g *gateInput) error {
-	for _, side := range []format.Kind{format.KindInputChannel, format.KindOutputChannel} {
-		for _, err := range t.attempt.restored.ck.Buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side) {
-			if err != nil {
-				return err
-			}
-			return errors.New("a connection of its kind cannot take over in-flight data")
-		}
-	}
-	return nil
 }
 
 func checkpointPartitioner(p format.Partitioner) checkpoint.Partitioner {

@@ -230,7 +230,8 @@ func (r *restored) withoutInFlight(cfg *Config, run uint64) bool {
 	return r.dropAll || r.id != 0 && r.id == cfg.Restore.WithoutInFlight && (r.external || r.summary.Run != run)
 }
 
-// checkInFlight finds in-flight data of connections that the job does not have.
+// checkInFlight finds in-flight data of connections that the job does not have,
+// or that have become of a kind that cannot take it over.
 func (r *restored) checkInFlight(a *attempt) error {
 	if r.withoutInFlight(a.cfg, a.run()) {
 		return nil
@@ -240,12 +241,22 @@ func (r *restored) checkInFlight(a *attempt) error {
 	if err != nil {
 		return err
 	}
-	connected := map[string]bool{}
+	connected := map[string]format.Partitioner{}
 	for i := range p.graph.Edges {
-		connected[p.edgeID(i)] = !p.chained[i]
+		if !p.chained[i] {
+			connected[p.edgeID(i)] = p.partitioner[i]
+		}
 	}
 	for _, e := range edges {
-		if e.InFlightBytes > 0 && !connected[e.ID] {
+		is, ok := connected[e.ID]
+		// What was not sent by key has no hash by which its receiver follows.
+		takesOver := overtakes(is) && (is != format.Keyed || e.Partitioner == format.Keyed)
+		if e.InFlightBytes > 0 && ok && !takesOver {
+			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
+				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over", e.InFlightRecords, e.ID),
+				Remedy: "restore the job with the connection as it was and stop it with a savepoint, which has nothing in flight; or --allow-non-restored-state, which drops these records"})
+		}
+		if e.InFlightBytes > 0 && !ok {
 			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
 				What:   fmt.Sprintf("%d records are in flight on the connection %s, which the job does not have, or chains", e.InFlightRecords, e.ID),
 				Remedy: "restore a job with this connection, or --allow-non-restored-state, which drops these records"})
