@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 export FUZZTIME
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## checkpoint a job on real flights, kill it, restore it, prove the output exact (under 3 minutes)
 	$(GO) run ./internal/demo
 demo-full: ## the same on 3,000,000 flights; needs npm to fetch them
@@ -23,4 +23,6 @@ cross: ## vet for six platforms, tests of the format on a 32-bit one
 	$(GO) run ./internal/testrun cross
 dist: ## static binaries for a release, with SHA-256 sums, in dist/; the same bytes wherever they are built
 	$(GO) run ./internal/dist dist
-.PHONY: help demo demo-full test bench fuzz long lint cross dist
+oracle-samples: ## write testdata/flink anew with a real Flink; needs Java, and Maven once
+	$(GO) run ./flink/oracle/samples
+.PHONY: oracle-samples help demo demo-full test bench fuzz long lint cross dist

@@ -185,7 +185,7 @@ func (s *Server) receive(ctx context.Context, v any) error {
 	}
 }
 
-// tail keeps the last 16 KiB that were written to it.
+// tail keeps the last 64 KiB that were written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
@@ -195,7 +195,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
-	if extra := len(t.buf) - 16<<10; extra > 0 {
+	if extra := len(t.buf) - 64<<10; extra > 0 {
 		t.buf = append(t.buf[:0], t.buf[extra:]...)
 	}
 	return len(p), nil

@@ -73,16 +73,44 @@ public final class Main {
         f.delete();
     }
 
+    /** Ends the process, with the stacks of all threads, if a request does not come to an end by its own time limit. */
+    private static Thread watch(long millis) {
+        Thread t = new Thread(() -> {
+            try {
+                Thread.sleep(millis);
+            } catch (InterruptedException e) {
+                return;
+            }
+            Thread.getAllStackTraces().forEach((thread, stack) -> {
+                System.err.println(thread.getName());
+                for (int i = 0; i < Math.min(stack.length, 12); i++) {
+                    System.err.println("  " + stack[i]);
+                }
+            });
+            System.err.println("the request hangs: see the stacks above");
+            System.err.flush();
+            Runtime.getRuntime().halt(3);
+        }, "watch");
+        t.setDaemon(true);
+        t.start();
+        return t;
+    }
+
     private static JsonNode serve(String line) {
         ObjectNode report = JSON.createObjectNode();
+        Thread watch = null;
         try {
             JsonNode request = JSON.readTree(line);
+            watch = watch(request.path("timeout_ms").asLong(60_000) + 30_000);
             report.set("seq", request.get("seq"));
             Runner.run(request, report);
         } catch (Throwable e) {
             StringWriter trace = new StringWriter();
             e.printStackTrace(new PrintWriter(trace));
             report.put("error", trace.toString());
+        }
+        if (watch != null) {
+            watch.interrupt();
         }
         return report;
     }

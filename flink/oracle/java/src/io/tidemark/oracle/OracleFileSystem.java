@@ -10,8 +10,8 @@ import org.apache.flink.core.fs.FileSystemFactory;
 import org.apache.flink.core.fs.Path;
 import org.apache.flink.core.fs.local.LocalBlockLocation;
 import org.apache.flink.core.fs.local.LocalFileSystem;
+import org.apache.flink.core.fs.local.LocalRecoverableWriter;
 
-import java.io.File;
 import java.io.IOException;
 import java.net.URI;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -42,6 +42,9 @@ public final class OracleFileSystem extends LocalFileSystem implements EntropyIn
             return new OracleFileSystem(uri.getAuthority());
         }
     }
+
+    // Not super: its methods call one another, and each would map the path again.
+    private static final LocalFileSystem LOCAL = new LocalFileSystem();
 
     private final String bucket;
 
@@ -117,7 +120,7 @@ public final class OracleFileSystem extends LocalFileSystem implements EntropyIn
 
     @Override
     public FileStatus getFileStatus(Path p) throws IOException {
-        return remote(super.getFileStatus(local(p)), p);
+        return remote(LOCAL.getFileStatus(local(p)), p);
     }
 
     @Override
@@ -127,22 +130,22 @@ public final class OracleFileSystem extends LocalFileSystem implements EntropyIn
 
     @Override
     public FSDataInputStream open(Path p, int bufferSize) throws IOException {
-        return super.open(local(p), bufferSize);
+        return LOCAL.open(local(p), bufferSize);
     }
 
     @Override
     public FSDataInputStream open(Path p) throws IOException {
-        return super.open(local(p));
+        return LOCAL.open(local(p));
     }
 
     @Override
     public boolean exists(Path p) throws IOException {
-        return super.exists(local(p));
+        return LOCAL.exists(local(p));
     }
 
     @Override
     public FileStatus[] listStatus(Path p) throws IOException {
-        FileStatus[] all = super.listStatus(local(p));
+        FileStatus[] all = LOCAL.listStatus(local(p));
         for (int i = 0; all != null && i < all.length; i++) {
             all[i] = remote(all[i], new Path(p, all[i].getPath().getName()));
         }
@@ -151,23 +154,26 @@ public final class OracleFileSystem extends LocalFileSystem implements EntropyIn
 
     @Override
     public boolean delete(Path p, boolean recursive) throws IOException {
-        return super.delete(local(p), recursive);
+        return LOCAL.delete(local(p), recursive);
     }
 
     @Override
     public boolean mkdirs(Path p) throws IOException {
-        return super.mkdirs(local(p));
+        return LOCAL.mkdirs(local(p));
     }
 
     @Override
     public FSDataOutputStream create(Path p, WriteMode mode) throws IOException {
-        Path target = local(p);
-        new File(target.getPath()).getParentFile().mkdirs();
-        return super.create(target, mode);
+        return LOCAL.create(local(p), mode);
     }
 
     @Override
     public boolean rename(Path from, Path to) throws IOException {
-        return super.rename(local(from), local(to));
+        return LOCAL.rename(local(from), local(to));
+    }
+
+    @Override
+    public LocalRecoverableWriter createRecoverableWriter() {
+        throw new UnsupportedOperationException("metadata is written in one go");
     }
 }

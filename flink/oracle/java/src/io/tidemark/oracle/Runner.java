@@ -63,7 +63,7 @@ final class Runner {
                 .withRandomPorts();
         try (MiniCluster cluster = new MiniCluster(mini.build())) {
             cluster.start();
-            cluster.submitJob(graph).get();
+            cluster.submitJob(graph).get(30, TimeUnit.SECONDS);
             Runner r = new Runner(job, cluster, graph.getJobID(), cluster.requestJobResult(graph.getJobID()).thenApply(v -> {
                 v.getSerializedThrowable().ifPresent(t -> {
                     throw new IllegalStateException("the job failed", t);
@@ -161,7 +161,7 @@ final class Runner {
             report.set("outputs", Probe.sorted(null));
             return;
         }
-        cluster.cancelJob(id).get();
+        cluster.cancelJob(id).get(30, TimeUnit.SECONDS);
         try {
             result.get(30, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
@@ -253,7 +253,7 @@ final class Runner {
             if (System.nanoTime() > deadline) {
                 throw new TimeoutException("positions " + Probe.positions + ", processed " + Probe.processed);
             }
-            Thread.sleep(2);
+            Thread.sleep(10);
         }
     }
 
