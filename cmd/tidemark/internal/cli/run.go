@@ -101,7 +101,7 @@ Flags are short for configuration keys; "tidemark help configuration" lists all.
 	}
 	flags.StringVar(&file, "config", "", "read configuration keys from a YAML `file`")
 	flags.StringArrayVarP(&defines, "define", "D", nil, "set a configuration `key=value`; repeatable")
-	flags.BoolVar(&printConfig, "print-config", false, "show all values and their origins, do not run")
+	flags.BoolVar(&printConfig, "print-config", false, "show all values and origins, do not run")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		job, err := jobs.Find(args[0])
 		if err != nil {
