@@ -103,11 +103,16 @@ const (
 	SplitWatermarks   StateKind = "split-watermarks"
 	InputChannel      StateKind = "input-channel"
 	OutputChannel     StateKind = "output-channel"
+
+	// Of Flink only: bytes that an operator or its coordinator wrote by itself.
+	Coordinator StateKind = "coordinator"
+	RawOperator StateKind = "raw-operator"
+	RawKeyed    StateKind = "raw-keyed"
 )
 
 // StateKinds are all kinds.
 var StateKinds = []StateKind{Keyed, Timers, SplitList, UnionList, BroadcastState, Floors, SubtaskWatermarks, ChannelWatermarks,
-	SplitWatermarks, InputChannel, OutputChannel}
+	SplitWatermarks, InputChannel, OutputChannel, Coordinator, RawOperator, RawKeyed}
 
 // InFlight reports whether a state of this kind is in-flight data.
 func (k StateKind) InFlight() bool { return k == InputChannel || k == OutputChannel }
