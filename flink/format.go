@@ -36,7 +36,7 @@ type Format struct {
 }
 
 type options struct {
-	root   string // path of the store's root, "" if unknown
+	roots  []string // paths of the store's root, none if unknown
 	uids   []string
 	limits *metadata.Limits
 	show   func(dir string) string
@@ -45,11 +45,17 @@ type options struct {
 // Option is an option of [NewFormat].
 type Option func(*options)
 
-// WithRoot tells the absolute path of the store's root, with "/" as separator.
-// URIs below it are then names in the store. Without it, and for all other URIs,
-// [Checkpoint.Locate] goes by the end of the URI.
+// WithRoot tells the absolute path of the store's root, with "/" as separator;
+// there may be several, if it can be reached over links. URIs below it are then
+// names in the store. Without it, and for all other URIs, [Checkpoint.Locate] goes
+// by the end of the URI.
 func WithRoot(path string) Option {
-	return func(o *options) { o.root = strings.TrimSuffix(path, "/") }
+	return func(o *options) {
+		if !strings.HasPrefix(path, "/") { // a drive letter, which a URI has behind a slash
+			path = "/" + path
+		}
+		o.roots = append(o.roots, strings.TrimSuffix(path, "/"))
+	}
 }
 
 // WithUIDs names uids of the job's operators. Metadata before version 5 has hashes
@@ -244,7 +250,7 @@ func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Inf
 		}
 		all := make([]checkpoint.Info, 0, len(dirs))
 		for _, dir := range dirs {
-			info, err := f.describe(ctx, dir)
+			info, err := f.Describe(ctx, dir)
 			if err != nil {
 				yield(checkpoint.Info{}, err)
 				return
@@ -302,9 +308,9 @@ func parentOf(path string) string {
 	return ""
 }
 
-// describe opens one checkpoint of a listing. The error is one of the storage
-// only.
-func (f *Format) describe(ctx context.Context, dir string) (checkpoint.Info, error) {
+// Describe is what [Format.List] says of one checkpoint. One that does not open is
+// described by its status; the error is one of the context only.
+func (f *Format) Describe(ctx context.Context, dir string) (checkpoint.Info, error) {
 	c, err := f.OpenCheckpoint(ctx, dir)
 	if err == nil {
 		return c.Info(), c.Close()

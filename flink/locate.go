@@ -78,14 +78,16 @@ func (c *Checkpoint) Locate(ctx context.Context, h metadata.StreamHandle) (Locat
 // locateURI fills in where an absolute URI leads.
 func (c *Checkpoint) locateURI(ctx context.Context, l Location) (Location, error) {
 	scheme, path := cutURI(l.URI)
-	if root := c.f.opts.root; root != "" && (scheme == "" || scheme == "file") {
-		if name, ok := strings.CutPrefix(path, root+"/"); ok {
-			l.Where, l.Name = Inside, name
-			if store.CheckName(name) != nil {
-				l.Where, l.Name = Illegal, ""
-			}
-			return l, nil
+	for _, root := range c.f.opts.roots {
+		name, below := strings.CutPrefix(path, root+"/")
+		if !below || scheme != "" && scheme != "file" {
+			continue
 		}
+		l.Where, l.Name = Inside, name
+		if store.CheckName(name) != nil {
+			l.Where, l.Name = Illegal, ""
+		}
+		return l, nil
 	}
 	for _, name := range c.stands(path) {
 		there, err := c.exists(ctx, name)

@@ -22,8 +22,20 @@ func (c *Checkpoint) Checks(ctx context.Context, level checkpoint.Level) iter.Se
 		if !yield(checkpoint.Check{Name: c.name, Bytes: uint64(c.size), Run: c.checkStructure}, nil) || level < checkpoint.LevelRefs {
 			return
 		}
-		yield(checkpoint.Check{Name: c.place(), Run: c.checkRefs}, nil)
+		if !yield(checkpoint.Check{Name: c.place(), Run: c.checkRefs}, nil) || level < checkpoint.LevelRecords {
+			return
+		}
+		yield(checkpoint.Check{Name: c.place(), Run: c.notChecked}, nil)
 	}
+}
+
+// notChecked says what no check looks at.
+func (c *Checkpoint) notChecked(_ context.Context, report func(checkpoint.Finding)) error {
+	if files := len(c.states()); files > 0 {
+		report(checkpoint.Finding{Severity: checkpoint.Note, Place: checkpoint.At(c.place()),
+			Problem: "the contents of the files were not checked: Flink keeps no checksums of them", Remedy: c.remedy("inspect")})
+	}
+	return nil
 }
 
 // place names the checkpoint where the empty path would not.
@@ -226,7 +238,7 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 	}
 	if outside > 0 {
 		report(c.finding(firstOutside, checkpoint.Warning, fmt.Sprintf("%d file(s) lie outside %s and were not looked for, the first is %q; name the folder above both to check them",
-			outside, rootName(c.f.opts.root), firstOutside.loc.URI), ErrOutside))
+			outside, c.root(), firstOutside.loc.URI), ErrOutside))
 	}
 	if moved > 0 {
 		report(c.finding(firstMoved, checkpoint.Warning, fmt.Sprintf("%d file(s) are here, but the metadata names another place, the first %q: Flink will not find them",
@@ -235,11 +247,12 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 	return c.orphans(ctx, own, report)
 }
 
-func rootName(root string) string {
-	if root == "" {
+// root names the store's root.
+func (c *Checkpoint) root() string {
+	if len(c.f.opts.roots) == 0 {
 		return "the checkpoint's root"
 	}
-	return root
+	return c.f.opts.roots[0]
 }
 
 // finding is one about a file.

@@ -69,6 +69,9 @@ func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Inf
 			return
 		}
 		for _, d := range dirs {
+			if !d.Manifest && !d.Copy && d.Objects == 0 {
+				continue // named like a checkpoint, but nothing in it is of this format
+			}
 			info, err := f.describe(ctx, d)
 			if !yield(info, err) || err != nil {
 				return

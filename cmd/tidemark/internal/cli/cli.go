@@ -28,6 +28,7 @@ type app struct {
 	output string // -o
 	json   bool
 	quiet  bool
+	uids   []string // --uid, of commands that have it
 	color  string
 	// progress is --progress, live what shows it, nil if nothing does.
 	progress string

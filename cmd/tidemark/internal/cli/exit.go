@@ -75,6 +75,7 @@ var classes = []struct {
 	{recovery.ErrNotVerifiable, exitUnsupported},
 	{recovery.ErrNotReadable, exitUnsupported},
 	{place.ErrScheme, exitUnsupported},
+	{place.ErrAmbiguous, exitUsage},
 	{checkpoint.ErrDamaged, exitFound},
 	{store.ErrLocked, exitRefused},
 	{fs.ErrNotExist, exitNone},

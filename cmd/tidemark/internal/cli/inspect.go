@@ -37,11 +37,12 @@ If PATH is a root, the newest complete checkpoint is shown.`,
 	flags.BoolVar(&want.Objects, "objects", false, "list the stored objects")
 	flags.BoolVar(&want.KeyGroups, "key-groups", false, "list the key groups of each subtask")
 	flags.BoolVar(&want.Settings, "settings", false, "list the job's configuration")
+	a.uidFlag(cmd)
 	return cmd
 }
 
 func (a *app) inspectPath(ctx context.Context, path string, want document.Lists) error {
-	p, err := place.Open(path)
+	p, err := place.Open(path, a.uids...)
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,15 @@ type opened struct {
 // Close closes both.
 func (o *opened) Close() error { return errors.Join(o.c.Close(), o.place.Close()) }
 
+// uidFlag gives a command the flag for uids of a Flink job.
+func (a *app) uidFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&a.uids, "uid", nil, "show a Flink operator by this `uid`, not its hash")
+}
+
 // openNewest opens the checkpoint that a path means, the newest complete one if
 // it is a root, and says which that is. The caller closes it.
 func (a *app) openNewest(ctx context.Context, path string) (*opened, error) {
-	p, err := place.Open(path)
+	p, err := place.Open(path, a.uids...)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 	}
 	cmd.Flags().StringVar(&level, "level", checkpoint.LevelRecords.String(), "`level`: structure, refs, checksums, records (if not given)")
 	cmd.Flags().Lookup("level").DefValue = ""
+	a.uidFlag(cmd)
 	return cmd
 }
 
@@ -114,7 +115,7 @@ func (v *verifier) run(ctx context.Context, paths []string) error {
 
 // path checks the checkpoints that a path means.
 func (v *verifier) path(ctx context.Context, path string) error {
-	p, err := place.Open(path)
+	p, err := place.Open(path, v.uids...)
 	if err != nil {
 		return err
 	}

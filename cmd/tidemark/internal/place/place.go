@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	gopath "path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/local"
@@ -23,9 +25,33 @@ import (
 // know.
 var ErrScheme = errors.New("only local directories are supported so far")
 
-// formats lists the formats, in the order they are probed.
-func formats(st store.Store) []checkpoint.Format {
-	return []checkpoint.Format{reader.NewFormat(st)}
+// ErrAmbiguous is the error for a path below which several jobs have checkpoints,
+// where one checkpoint is needed.
+var ErrAmbiguous = errors.New("several jobs have checkpoints here; name the folder of one")
+
+// formats lists the formats, in the order they are probed. The uids are those that
+// the user named.
+func formats(st store.Store, root string, uids []string) []checkpoint.Format {
+	opts := []flink.Option{flink.WithUIDs(uids...), flink.WithShow(func(dir string) string {
+		if dir == "." {
+			return root
+		}
+		return dir // Remedy makes a path of it
+	})}
+	// Flink names files by the paths they had: with and without links.
+	if abs, err := filepath.Abs(root); err == nil {
+		opts = append(opts, flink.WithRoot(filepath.ToSlash(abs)))
+		if real, err := filepath.EvalSymlinks(abs); err == nil && real != abs {
+			opts = append(opts, flink.WithRoot(filepath.ToSlash(real)))
+		}
+	}
+	return []checkpoint.Format{reader.NewFormat(st), flink.NewFormat(st, opts...)}
+}
+
+// describer is a format that describes one checkpoint without listing its
+// neighbours.
+type describer interface {
+	Describe(ctx context.Context, path string) (checkpoint.Info, error)
 }
 
 // Place is an opened root and what the path means in it.
@@ -40,8 +66,8 @@ type Place struct {
 // Open finds the root of a path: a root, a checkpoint's directory in it, or a
 // manifest in that. References of a checkpoint are relative to the root, so the
 // root has to be opened even if one checkpoint is meant. The caller closes the
-// place.
-func Open(path string) (*Place, error) {
+// place. The uids name operators of which a checkpoint has only a hash.
+func Open(path string, uids ...string) (*Place, error) {
 	if scheme, _, ok := strings.Cut(path, "://"); ok {
 		return nil, fmt.Errorf("%s: %w, not %s", path, ErrScheme, scheme)
 	}
@@ -53,7 +79,7 @@ func Open(path string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{Root: root, Path: below, store: st, formats: formats(st)}, nil
+	return &Place{Root: root, Path: below, store: st, formats: formats(st, root, uids)}, nil
 }
 
 // split cuts a path into a root and what is below it.
@@ -66,10 +92,10 @@ func split(path string) (root, below string, err error) {
 	case err != nil:
 		return "", "", err
 	case info.IsDir():
-	case base == layout.Manifest || base == layout.ManifestCopy:
+	case base == layout.Manifest || base == layout.ManifestCopy || base == flink.MetadataName:
 		path = filepath.Dir(path)
 	default:
-		return "", "", fmt.Errorf("%s: %w: it is a file; name a checkpoint's directory or its MANIFEST", path, checkpoint.ErrNone)
+		return "", "", fmt.Errorf("%s: %w: it is a file; name a checkpoint's directory, its MANIFEST or its _metadata", path, checkpoint.ErrNone)
 	}
 	// The name tells a checkpoint, so "." needs its real one; a savepoint that
 	// was moved may have any.
@@ -78,10 +104,21 @@ func split(path string) (root, below string, err error) {
 		return "", "", err
 	}
 	_, _, named := layout.ParseDir(filepath.ToSlash(abs))
-	if _, err := os.Lstat(filepath.Join(path, layout.Manifest)); err != nil && !named {
+	if !named && !has(path, layout.Manifest) && !has(path, flink.MetadataName) {
+		return path, "", nil
+	}
+	// Folders of Flink may have names that no store allows; what lies beside them
+	// is then out of reach.
+	if store.CheckName(filepath.Base(abs)) != nil && has(path, flink.MetadataName) {
 		return path, "", nil
 	}
 	return filepath.Join(path, ".."), filepath.Base(abs), nil
+}
+
+// has reports whether a directory has an entry.
+func has(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+	return err == nil
 }
 
 // Close gives the root back.
@@ -159,6 +196,14 @@ func (p *Place) Store() store.Store { return p.store }
 func (p *Place) All(ctx context.Context) ([]checkpoint.Info, error) {
 	var all []checkpoint.Info
 	for _, f := range p.formats {
+		if d, ok := f.(describer); ok && p.Path != "" {
+			info, err := p.describe(ctx, f, d)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, info...)
+			continue
+		}
 		lister, ok := f.(checkpoint.Lister)
 		if !ok {
 			continue
@@ -173,11 +218,30 @@ func (p *Place) All(ctx context.Context) ([]checkpoint.Info, error) {
 	return all, nil
 }
 
+// describe describes the one checkpoint of the place, if it is of the format.
+func (p *Place) describe(ctx context.Context, f checkpoint.Format, d describer) ([]checkpoint.Info, error) {
+	ok, err := f.Probe(ctx, p.Path)
+	if err == nil && !ok {
+		return nil, nil
+	}
+	var info checkpoint.Info
+	if err == nil {
+		info, err = d.Describe(ctx, p.Path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Show(p.Path), err)
+	}
+	return []checkpoint.Info{info}, nil
+}
+
 // Before is the path of the newest complete checkpoint that is older than the
 // given one; "" if there is none.
 func (p *Place) Before(ctx context.Context, below string) (string, error) {
-	id, _, _ := layout.ParseDir(below)
+	id, _, ok := layout.ParseDir(below)
 	older := ""
+	if !ok {
+		return older, nil
+	}
 	for _, f := range p.formats {
 		lister, ok := f.(checkpoint.Lister)
 		if !ok {
@@ -187,7 +251,7 @@ func (p *Place) Before(ctx context.Context, below string) (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", p.Root, err)
 			}
-			if info.Status == checkpoint.Complete && info.ID < id {
+			if info.Status == checkpoint.Complete && info.ID < id && gopath.Dir(info.Path) == gopath.Dir(below) {
 				older = info.Path
 			}
 		}
@@ -204,6 +268,11 @@ func (p *Place) Newest(ctx context.Context) (below string, skipped int, err erro
 	all, err := p.List(ctx)
 	if err != nil {
 		return "", 0, err
+	}
+	for _, info := range all {
+		if gopath.Dir(info.Path) != gopath.Dir(all[0].Path) {
+			return "", 0, fmt.Errorf("%s: %w: \"tidemark ls %s\" shows them", p.Root, ErrAmbiguous, p.Root)
+		}
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].Status == checkpoint.Complete {
