@@ -84,6 +84,8 @@ type options struct {
 	windows  bool // settings of windows were given and the operator has none
 	lateness time.Duration
 	lateTag  any // a Tag, nil if none
+
+	cursor any // a Codec of a resumable function's cursor, nil to derive it
 }
 
 func collect(opts []Option) options {

@@ -10,11 +10,12 @@ type drain struct {
 	watermark int64
 	catchUp   bool // only what the restored floors have passed; see CatcherUp
 	clock     bool // processing time, not event time; see ClockDrainer
+	resume    bool // not time at all: an unfinished record; see Resumer
 }
 
 // eventTime reports whether the drain is an advance of event time, which those
 // behind the operator are told of.
-func (d drain) eventTime() bool { return !d.catchUp && !d.clock }
+func (d drain) eventTime() bool { return !d.catchUp && !d.clock && !d.resume }
 
 // endOfInput in place of an operator: all operators finish, and the end of the
 // data is sent on.
@@ -86,6 +87,11 @@ func (t *Task) drain() error {
 		return t.finish()
 	}
 	t.current = d.op
+	if d.resume && t.input != nil {
+		if err := t.input.look(); err != nil {
+			return err
+		}
+	}
 	done, err := t.advance(d)
 	if err != nil || !done {
 		return err
@@ -103,6 +109,8 @@ func (t *Task) advance(d drain) (bool, error) {
 	switch {
 	case d.catchUp:
 		return t.ops[d.op].op.(CatcherUp).CatchUp(d.watermark)
+	case d.resume:
+		return t.ops[d.op].op.(Resumer).Resume()
 	case d.clock:
 		return t.ops[d.op].op.(ClockDrainer).DrainClock(d.watermark)
 	default:

@@ -92,3 +92,10 @@ func (e *Env) CatchUp(highest int64) {
 	e.task.drains = append(e.task.drains, drain{op: e.index, watermark: highest, catchUp: true})
 	e.task.halted = true
 }
+
+// Resume asks for calls of the operator's Resume until its work is done, before
+// the next record.
+func (e *Env) Resume() {
+	e.task.drains = append(e.task.drains, drain{op: e.index, resume: true})
+	e.task.halted = true
+}

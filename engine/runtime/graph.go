@@ -32,6 +32,8 @@ type Node struct {
 	KeySchema *format.Schema
 	// New makes the operator's instance for one subtask.
 	New func() Operator
+	// Alone says that the operator is not chained behind another one.
+	Alone bool
 	// Output is set for a sink whose visible output can be withdrawn (R9).
 	Output OutputRoller
 }
@@ -73,7 +75,8 @@ type Receiver interface {
 
 // Operator is the instance of an operator in one subtask. All methods run on
 // the subtask's goroutine. What else an operator can do is an ability: see
-// [Snapshotter], [Starter], [Drainer], [Poller], [Finisher], [Notified].
+// [Snapshotter], [Starter], [Drainer], [Resumer], [Poller], [Finisher],
+// [Notified].
 type Operator interface {
 	// Open prepares the instance and restores its state.
 	Open(env *Env) error
@@ -102,6 +105,15 @@ type Drainer interface {
 	// called again with the same watermark. At least one timer fires in each
 	// call if any is due.
 	Drain(watermark int64) (done bool, err error)
+}
+
+// Resumer is an operator whose work for one record has no bound. While it is
+// unfinished the task takes no other input and event time waits; barriers and
+// mails are served (R4).
+type Resumer interface {
+	// Resume goes on with the work that [Env.Resume] announced, for one
+	// bounded piece, and reports whether all of it is done.
+	Resume() (done bool, err error)
 }
 
 // CatcherUp is an operator that may be restored behind the floors of event time

@@ -95,13 +95,20 @@ func (in *input) step() (bool, error) {
 	if in.open != nil {
 		return true, in.read(in.open)
 	}
+	progress, err := in.poll()
+	if err == nil && in.open != nil {
+		err = in.read(in.open)
+	}
+	return progress, err
+}
+
+// poll takes the next buffer, which is open then, or deals with the next event.
+// It reports whether there was anything.
+func (in *input) poll() (bool, error) {
 	for range in.gates {
 		g := in.gates[in.turn]
 		in.turn = (in.turn + 1) % len(in.gates)
 		el, ok := g.gate.Poll()
-		if g.debloat != nil {
-			g.debloat.polled(el, ok)
-		}
 		if !ok {
 			continue
 		}
@@ -114,9 +121,26 @@ func (in *input) step() (bool, error) {
 		}
 		g.cursors[el.Channel].Feed(el.Buffer.Bytes())
 		in.open = g
-		return true, in.read(g)
+		return true, nil
 	}
 	return false, nil
+}
+
+// look deals with the next event, while an unfinished record keeps data from
+// being read. A buffer that stands before it is taken and left unread.
+func (in *input) look() error {
+	if in.replay != nil {
+		return nil
+	}
+	if g := in.open; g != nil {
+		if len(g.cursors[g.channel].Rest()) > 0 {
+			return nil
+		}
+		g.gate.Recycle(g.buffer)
+		g.buffer, in.open = nil, nil
+	}
+	_, err := in.poll()
+	return err
 }
 
 // read runs the receiver over the current buffer of a gate.

@@ -85,7 +85,7 @@ func groupsFor(configured, restored, parallelism int) int {
 
 // chainEdges decides for each edge how it partitions and whether its ends share
 // a task: they do if every record goes to the same subtask and the receiving
-// operator has no other input.
+// operator has no other input and may be chained.
 func (p *plan) chainEdges(chaining bool) {
 	inputs := make([]int, len(p.graph.Nodes))
 	for _, e := range p.graph.Edges {
@@ -97,7 +97,7 @@ func (p *plan) chainEdges(chaining bool) {
 		if e.Partitioner == format.Forward && !same {
 			p.partitioner[i] = format.Rebalance
 		}
-		p.chained[i] = chaining && p.partitioner[i] == format.Forward && inputs[e.To] == 1 && e.Chain != nil
+		p.chained[i] = chaining && p.partitioner[i] == format.Forward && inputs[e.To] == 1 && e.Chain != nil && !p.graph.Nodes[e.To].Alone
 	}
 }
 
