@@ -251,3 +251,36 @@ func clone(buf *[]byte, b []byte) []byte {
 	*buf = append((*buf)[:0], b...)
 	return *buf
 }
+
+// Splitter takes apart keys of a source that is not a file of this package, such
+// as RocksDB. It is for one goroutine.
+type Splitter struct{ s splitter }
+
+// Splitter returns one for keys of the header's states.
+func (h *KeyedHeader) Splitter(maxParallelism int) *Splitter {
+	return &Splitter{splitter{key: h.Key, states: h.States, prefix: prefixLength(maxParallelism)}}
+}
+
+// Group is the key group in front of a stored key; ok is false if it is too short.
+func (s *Splitter) Group(stored []byte) (group int, ok bool) {
+	if len(stored) < s.s.prefix {
+		return 0, false
+	}
+	group = int(stored[0])
+	if s.s.prefix == 2 {
+		group = group<<8 | int(stored[1])
+	}
+	return group, true
+}
+
+// Split fills the parts of an entry, whose State is set, from a stored key, key
+// group in front. Its slices alias stored. Errors are *wire.Error with the given
+// object and offsets from the beginning of the key.
+func (s *Splitter) Split(e *Entry, stored []byte, object string) error {
+	group, ok := s.Group(stored)
+	if !ok {
+		return &wire.Error{Object: object, What: "key", Err: wire.Malformed("%d bytes", len(stored))}
+	}
+	e.KeyGroup, e.Composite = group, stored[s.s.prefix:]
+	return s.s.split(e, object, int64(s.s.prefix))
+}
