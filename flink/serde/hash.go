@@ -47,6 +47,7 @@ type HashError struct {
 	Reason string
 }
 
+// Error is the message.
 func (e *HashError) Error() string {
 	return "unsupported: the hash code of a " + e.Type + " cannot be computed: " + e.Reason
 }

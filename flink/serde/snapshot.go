@@ -16,9 +16,6 @@ const (
 	simpleVersion   int32 = 3
 )
 
-// maxSnapshot bounds the bytes of one snapshot.
-const maxSnapshot = 64 << 20
-
 // UnknownError says that a snapshot has a class or version that is not known, so
 // that neither the values nor what follows the snapshot can be read. It is of the
 // class wire.ErrUnsupported.
@@ -27,6 +24,7 @@ type UnknownError struct {
 	Version int32
 }
 
+// Error is the message.
 func (e *UnknownError) Error() string {
 	if Known(e.Class) {
 		return "unsupported: the serialiser snapshot " + e.Class + " is not known in version " + itoa(e.Version)

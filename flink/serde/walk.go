@@ -318,6 +318,7 @@ type OpaqueError struct {
 	Class string // of the values
 }
 
+// Error is the message.
 func (e *OpaqueError) Error() string {
 	return "unsupported: values of " + e.Class + " have an encoding of their own and no length here"
 }

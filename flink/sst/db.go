@@ -151,12 +151,12 @@ func (db *DB) Entries() iter.Seq2[*state.Entry, error] {
 		}
 		splitter := db.handle.Header.Splitter(db.handle.MaxParallelism)
 		for {
-			group, any, err := db.lowest(families, splitter)
+			group, found, err := db.lowest(families, splitter)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !any {
+			if !found {
 				return
 			}
 			if !db.group(families, splitter, group, yield) {

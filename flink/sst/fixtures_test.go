@@ -149,4 +149,3 @@ func TestFixtures(t *testing.T) {
 	}
 	t.Logf("RESULT TestFixtures handles=%d tables=%d orphans=%d crc32c=%d xxh3=%d entries=%d timers=%d key_groups_equal=%d", dbs, tables, orphans, sums[sumCRC], sums[sumXXH3], entries, timers, equal)
 }
-

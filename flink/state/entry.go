@@ -96,9 +96,9 @@ func (e *Entry) unsplit(err error) error {
 }
 
 // part passes over one part of a key and returns its bytes.
-func (s *splitter) part(r *wire.Reader, t *serde.Type, lengths bool, whole []byte) []byte {
+func (s *splitter) part(r *wire.Reader, typ *serde.Type, lengths bool, whole []byte) []byte {
 	left := int(r.Left())
-	t.Skip(r)
+	typ.Skip(r)
 	if r.Err() != nil {
 		return nil
 	}

@@ -228,7 +228,7 @@ func (c *cursor) canonical() {
 		e := &c.entry
 		e.Offset = c.r.Offset()
 		c.r.Mark()
-		key := c.r.Bytes32("key")
+		c.r.Bytes32("key")
 		keyEnd := c.r.Offset()
 		value := c.r.Bytes32("value")
 		marked := c.r.Marked()
@@ -236,7 +236,7 @@ func (c *cursor) canonical() {
 		if c.r.Err() != nil {
 			return
 		}
-		key = marked[4 : keyEnd-e.Offset]
+		key := marked[4 : keyEnd-e.Offset]
 		e.Value = marked[len(marked)-len(value):]
 		if len(key) < c.split.prefix {
 			c.r.FailAt(e.Offset, "key", wire.Malformed("%d bytes, the key group takes %d", len(key), c.split.prefix))
@@ -299,9 +299,9 @@ func (c *cursor) heap() {
 }
 
 // skipped passes over one value and returns its bytes in a buffer of their own.
-func (c *cursor) skipped(buf *[]byte, t *serde.Type) []byte {
+func (c *cursor) skipped(buf *[]byte, typ *serde.Type) []byte {
 	c.r.Mark()
-	t.Skip(c.r)
+	typ.Skip(c.r)
 	b := clone(buf, c.r.Marked())
 	c.r.Unmark()
 	return b

@@ -28,6 +28,7 @@ type Error struct {
 	Err     error  // wraps one of the errors above, or an error of the source
 }
 
+// Error is the message: object, value, offset and cause.
 func (e *Error) Error() string {
 	unit := "offset"
 	if e.Decoded {
