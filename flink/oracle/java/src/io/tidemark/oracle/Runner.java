@@ -177,7 +177,7 @@ final class Runner {
                 CheckpointType type = CheckpointType.valueOf(s.path("type").asText("CONFIGURED"));
                 long number = get(cluster.triggerCheckpoint(id, type));
                 n.put("checkpoint", number);
-                n.put("path", dir + "/" + id + "/chk-" + number);
+                n.put("path", dir.replace("/_entropy_", "") + "/" + id + "/chk-" + number);
                 view = Probe.view(number);
             }
             case "canonical" -> view = savepoint(dir, SavepointFormatType.CANONICAL, n);
