@@ -117,13 +117,18 @@ func TestUnalignedIsExact(t *testing.T) {
 		"aligned":   func(*engine.CheckpointConfig) {},
 	}
 	for name, mode := range modes {
-		for _, chain := range [][]int{{1, 1, 1}, {2, 3, 1}, {3, 2, 4}, {1, 4, 2}} {
-			t.Run(fmt.Sprintf("%s %v", name, chain), func(t *testing.T) {
+		for i, chain := range [][]int{{1, 1, 1}, {2, 3, 1}, {3, 2, 4}, {1, 4, 2}, {1, 1, 1}, {2, 3, 1}, {3, 2, 4}, {1, 4, 2}} {
+			x := exchange.Local
+			if i >= 4 {
+				x = exchange.Credit
+			}
+			t.Run(fmt.Sprintf("%s %s %v", x, name, chain), func(t *testing.T) {
 				const splits, n = 4, 3000
 				st, out := mem.New(), newLedger[counted]()
 				var inFlight uint64
 				for i, p := range append(chain, chain[0]) {
 					cfg := engine.Config{Parallelism: p, Exchange: smallBuffers()}
+					cfg.Exchange.Exchange = x
 					cfg.Checkpoints.Store = st
 					cfg.Checkpoints.Interval = 2 * time.Millisecond
 					mode(&cfg.Checkpoints)

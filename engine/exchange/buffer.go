@@ -14,6 +14,7 @@ type Buffer struct {
 	seq     uint64
 	cont    int
 	owner   *Partition
+	gate    *Gate // holds its credit, behind a move; owner is nil then
 	pool    *Pool
 	channel int  // of the owner
 	credit  bool // counts against the owner's credits
@@ -120,5 +121,6 @@ func (b *Buffer) extend() { b.data = b.full[:len(b.data)] }
 
 func (b *Buffer) reset() {
 	b.data = b.full
+	b.gate = nil
 	b.owner, b.seq, b.cont, b.channel, b.credit = nil, 0, 0, 0, false
 }

@@ -96,6 +96,10 @@ func (c *Capture) Note(channel int, b *Buffer) {
 // Done says that nothing more of a channel belongs to the checkpoint.
 func (c *Capture) Done(channel int) {
 	if c.open > 0 && c.going[channel] {
+		part := &c.parts[channel]
+		from := len(part.Pieces)
+		part.Pieces = append(part.Pieces, c.gate.overtaken(channel)...)
+		part.charge(from)
 		c.going[channel] = false
 		c.open--
 	}

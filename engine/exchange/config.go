@@ -19,7 +19,8 @@
 //
 //   - There is one queue per channel. It belongs to the sender and lies under
 //     the lock of the receiver's gate (rule R14), so what is queued is output
-//     state of the sender.
+//     state of the sender. In the mode Credit there is a second one at the
+//     receiver (remote.go), whose content is the receiver's state.
 //   - A buffer in use is a credit of its partition. A record never waits for
 //     a credit in the middle (rule R4): it takes overdraft buffers, then
 //     spills to memory, then to disk; only if all that is full does End wait,
@@ -54,8 +55,7 @@ const (
 	// Local receivers take buffers from the sender's queue.
 	Local Mode = "local"
 	// Credit receivers have a queue of their own that is fed by credits, as
-	// over a network. It is named here for the configuration and not
-	// available yet: Check refuses it.
+	// over a network.
 	Credit Mode = "credit"
 )
 
@@ -107,10 +107,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
 	}
 	switch {
-	case c.Exchange == Credit:
-		return bad("exchange %q is not available in this version, use %q", Credit, Local)
-	case c.Exchange != Local:
-		return bad("exchange %q is unknown, use %q", c.Exchange, Local)
+	case c.Exchange != Local && c.Exchange != Credit:
+		return bad("exchange %q is unknown, use %q or %q", c.Exchange, Local, Credit)
 	case c.BufferSize < minBufferSize || c.BufferSize > 1<<30:
 		return bad("buffer size %d is not in [%d, %d]", c.BufferSize, minBufferSize, 1<<30)
 	case c.BuffersPerChannel < 1 || c.FloatingPerGate < 0:

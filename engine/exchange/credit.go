@@ -92,6 +92,30 @@ func (p *Partition) refreshLocked() {
 	}
 }
 
+// returnCredit frees the credit of a buffer that was moved to its receiver.
+func (p *Partition) returnCredit(ch int) {
+	p.mu.Lock()
+	wake := p.returnLocked(ch)
+	p.mu.Unlock()
+	p.returned.Signal()
+	if wake {
+		p.hooks.Wake()
+	}
+}
+
+// returnLocked frees a credit and reports whether the sender is to be woken.
+func (p *Partition) returnLocked(ch int) bool {
+	p.inUse--
+	p.used[ch]--
+	if p.used[ch] == p.cfg.MaxPerChannel-1 {
+		p.capped--
+	}
+	p.returns++
+	before := p.available.Load()
+	p.refreshLocked()
+	return !before && p.inUse < p.target && (p.spilled > 0 || p.capped == 0)
+}
+
 // giveBack ends the use of a buffer: its credit is free again, and so is its
 // memory if nobody retained it. Any goroutine may call it.
 func (p *Partition) giveBack(b *Buffer) {
@@ -100,15 +124,7 @@ func (p *Partition) giveBack(b *Buffer) {
 	p.mu.Lock()
 	wake := false
 	if credit {
-		p.inUse--
-		p.used[ch]--
-		if p.used[ch] == p.cfg.MaxPerChannel-1 {
-			p.capped--
-		}
-		p.returns++
-		before := p.available.Load()
-		p.refreshLocked()
-		wake = !before && p.inUse < p.target && (p.spilled > 0 || p.capped == 0)
+		wake = p.returnLocked(ch)
 	} else {
 		p.spilled--
 		p.refreshLocked()

@@ -277,7 +277,6 @@ func TestConfigCheck(t *testing.T) {
 		t.Fatalf("the default is refused: %v", err)
 	}
 	for name, change := range map[string]func(*Config){
-		"credit":            func(c *Config) { c.Exchange = Credit },
 		"unknown exchange":  func(c *Config) { c.Exchange = "remote" },
 		"no exchange":       func(c *Config) { c.Exchange = "" },
 		"small buffers":     func(c *Config) { c.BufferSize = 255 },

@@ -32,6 +32,9 @@ const (
 	// RecoveryComplete says that all replayed data lies before it. It blocks
 	// its channel like an aligned barrier.
 	RecoveryComplete
+	// Disorder says that the next buffer, of number ID, is not the one that
+	// was due: the exchange is broken.
+	Disorder
 )
 
 // String is the event's name in lower case.
@@ -47,6 +50,8 @@ func (k EventKind) String() string {
 		return "end of partition"
 	case RecoveryComplete:
 		return "recovery complete"
+	case Disorder:
+		return "disorder"
 	}
 	return fmt.Sprintf("event(%d)", uint8(k))
 }

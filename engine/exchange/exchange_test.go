@@ -26,7 +26,7 @@ func newWire(t testing.TB, cfg Config, receivers int) *wire {
 	w := &wire{pool: NewPool(cfg.BufferSize)}
 	var targets []Target
 	for range receivers {
-		g := NewGate(1, nil)
+		g := cfg.NewGate(1, nil)
 		w.gates = append(w.gates, g)
 		w.curs = append(w.curs, NewCursor(cfg.MaxFrame))
 		targets = append(targets, Target{Gate: g})

@@ -13,6 +13,7 @@ type Gate struct {
 
 	mu     sync.Mutex
 	queues []queue
+	remote *remote // nil: the senders fill queues themselves
 	// ready lists channels that have something to deliver, in the order of
 	// their turns, as a ring of len(queues); urgent those with priority.
 	ready  []int
@@ -75,7 +76,7 @@ func (g *Gate) Poll() (el Element, ok bool) {
 	el, ok = g.poll()
 	g.refresh()
 	g.mu.Unlock()
-	if el.Event != nil {
+	if el.Event != nil && g.remote == nil {
 		el.Event.passage.through()
 	}
 	return el, ok
@@ -110,7 +111,12 @@ func (g *Gate) pollUrgent() Element {
 }
 
 // pushUrgent adds an element with priority.
-func (g *Gate) pushUrgent(ch int, e element) {
+func (g *Gate) pushUrgent(ch int, e element, m *moved) {
+	if g.remote != nil {
+		g.remote.queues[ch].pushPriority(e)
+		g.move(ch, m)
+		return
+	}
 	g.queues[ch].pushPriority(e)
 	g.urgent = append(g.urgent, ch)
 	g.rush.Store(true)
@@ -181,7 +187,13 @@ func (g *Gate) refresh() (first bool) {
 // Resume lets a channel that delivered a blocking event go on. On a channel
 // that is not blocked, or not there, it does nothing.
 func (g *Gate) Resume(channel int) {
-	g.change(channel, func(q *queue) { q.blocked = false })
+	g.change(channel, func(q *queue) {
+		// A channel that is blocked at the sender only has not delivered the
+		// event yet: there is nothing to resume.
+		if q.blocked {
+			q.blocked, g.outgoing(channel).blocked = false, false
+		}
+	})
 }
 
 // Hold makes a channel deliver nothing but elements with priority, until
@@ -202,12 +214,15 @@ func (g *Gate) change(channel int, f func(q *queue)) {
 	if channel < 0 || channel >= len(g.queues) {
 		return
 	}
+	var m moved
 	g.mu.Lock()
 	q := &g.queues[channel]
 	f(q)
+	g.move(channel, &m)
 	g.list(channel, q)
 	wake := g.refresh()
 	g.mu.Unlock()
+	m.pay()
 	if wake {
 		g.wake()
 	}
@@ -223,7 +238,13 @@ func (g *Gate) Blocked(channel int) bool {
 // Recycle ends the receiver's use of a buffer that Poll delivered: its sender
 // gets the credit back, and the memory is used again unless somebody retained
 // the buffer. Call it once per buffer; it may be called after Close.
-func (g *Gate) Recycle(b *Buffer) { b.owner.giveBack(b) }
+func (g *Gate) Recycle(b *Buffer) {
+	if b.gate != nil {
+		b.gate.recycle(b)
+		return
+	}
+	b.owner.giveBack(b)
+}
 
 // Close drops what is queued, and whatever is pushed later, giving the
 // credits back.
@@ -231,21 +252,22 @@ func (g *Gate) Close() {
 	g.mu.Lock()
 	g.closed = true
 	var drop []*Buffer
-	for i := range g.queues {
-		q := &g.queues[i]
-		for q.n > 0 {
-			if e := q.pop(); e.buf != nil {
-				drop = append(drop, e.buf)
+	for ch := range g.queues {
+		for _, q := range []*queue{&g.queues[ch], g.outgoing(ch)} {
+			for q.n > 0 {
+				if e := q.pop(); e.buf != nil {
+					drop = append(drop, e.buf)
+				}
 			}
+			q.prio = 0
 		}
-		q.prio = 0
 	}
 	g.n, g.urgent, g.bufs, g.bytes = 0, nil, 0, 0
 	g.rush.Store(false)
 	g.refresh()
 	g.mu.Unlock()
 	for _, b := range drop {
-		b.owner.giveBack(b)
+		g.Recycle(b)
 	}
 }
 
@@ -254,7 +276,7 @@ func (g *Gate) Close() {
 func (g *Gate) capacity(ch int) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.queues[ch].bufs
+	return g.outgoing(ch).bufs
 }
 
 // overtake puts an event with priority in front of a channel's queue, for its
@@ -269,20 +291,28 @@ func (g *Gate) overtake(ch int, ev *Event, convert uint64, spilled bool, got *Ca
 		g.mu.Unlock()
 		return false
 	}
-	q := &g.queues[ch]
+	var m moved
+	q := g.outgoing(ch)
 	n := q.n
 	if convert != 0 && !spilled {
 		if n = q.barrierAt(convert); n < 0 {
+			expedited := g.expedite(ch, ev, convert, &m)
+			g.refresh()
 			g.mu.Unlock()
+			m.pay()
+			if expedited {
+				g.wake()
+			}
 			return false
 		}
 		q.remove(n)
 	}
 	got.Pieces = q.list(n, got.Pieces)
 	got.pin = g.pinFirst(ch, len(got.Pieces))
-	g.pushUrgent(ch, element{ev: ev})
+	g.pushUrgent(ch, element{ev: ev}, &m)
 	g.refresh()
 	g.mu.Unlock()
+	m.pay()
 	g.wake()
 	return true
 }
@@ -304,20 +334,23 @@ func (g *Gate) push(ch int, e element) {
 		}
 		return
 	}
-	q := &g.queues[ch]
+	var m moved
+	q := g.outgoing(ch)
 	urgent := e.ev != nil && e.ev.Priority()
 	if urgent {
-		g.pushUrgent(ch, e)
+		g.pushUrgent(ch, e, &m)
 	} else {
 		q.push(e)
 		if e.buf != nil {
 			g.bufs++
 			g.bytes += int64(len(e.buf.data))
 		}
-		g.list(ch, q)
+		g.move(ch, &m)
+		g.list(ch, &g.queues[ch])
 	}
 	wake := g.refresh() || urgent
 	g.mu.Unlock()
+	m.pay()
 	if wake {
 		g.wake()
 	}

@@ -19,7 +19,7 @@ type fan struct {
 func newFan(t testing.TB, cfg Config, senders int) *fan {
 	t.Helper()
 	f := &fan{pool: NewPool(cfg.BufferSize)}
-	f.gate = NewGate(senders, func() { f.wakes++ })
+	f.gate = cfg.NewGate(senders, func() { f.wakes++ })
 	for s := range senders {
 		p, err := NewPartition(f.pool, cfg, []Target{{Gate: f.gate, Channel: s}}, Hooks{})
 		if err != nil {
@@ -232,9 +232,9 @@ func TestQueueAgainstASlice(t *testing.T) {
 
 // TestEventsAreNamed: the names stand in logs and errors.
 func TestEventsAreNamed(t *testing.T) {
-	want := "barrier, cancel, end of data, end of partition, recovery complete, event(6)"
+	want := "barrier, cancel, end of data, end of partition, recovery complete, disorder, event(7)"
 	var got []string
-	for k := BarrierEvent; k <= RecoveryComplete+1; k++ {
+	for k := BarrierEvent; k <= Disorder+1; k++ {
 		got = append(got, k.String())
 	}
 	if s := strings.Join(got, ", "); s != want {

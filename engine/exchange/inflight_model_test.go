@@ -84,6 +84,10 @@ func newSim(t testing.TB, choose func(n int) int, dir string) (s *sim, finish fu
 	s = &sim{choose: choose, records: 40 + choose(60)}
 	cfg := testConfig()
 	cfg.SpillDir = dir
+	if choose(2) == 0 {
+		cfg.Exchange = Credit
+		cfg.BuffersPerChannel, cfg.FloatingPerGate = 1+choose(2), 1+choose(4)
+	}
 	cfg.SpillMemory, cfg.SpillDisk = int64(choose(3))<<10, 1<<30
 	pool := NewPool(cfg.BufferSize)
 	snaps := NewSnapshotPool(int64(choose(3))*1500, dir)
@@ -103,7 +107,7 @@ func newSim(t testing.TB, choose func(n int) int, dir string) (s *sim, finish fu
 			modes = append(modes, !e.alignedOnly)
 		}
 		for _, r := range s.receivers {
-			g := NewGate(p, nil)
+			g := cfg.NewGate(p, nil)
 			r.gates, r.first = append(r.gates, g), append(r.first, e.first)
 			r.caps = append(r.caps, NewCapture(g, snaps))
 			curs := make([]*Cursor, p)

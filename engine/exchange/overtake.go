@@ -83,9 +83,10 @@ func (p *Partition) queued(c *channel, spilled int, id uint64) (b barrier.Barrie
 	g := c.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := &g.queues[c.index]
-	if i := q.barrierAt(id); i >= 0 {
-		return q.at(i).ev.Barrier, true
+	for _, q := range []*queue{g.outgoing(c.index), &g.queues[c.index]} {
+		if i := q.barrierAt(id); i >= 0 {
+			return q.at(i).ev.Barrier, true
+		}
 	}
 	return b, false
 }

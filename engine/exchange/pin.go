@@ -15,7 +15,7 @@ type pin struct {
 func (g *Gate) pinFirst(ch, n int) *pin {
 	p := &pin{gate: g, channel: ch, n: n}
 	if n > 0 {
-		q := &g.queues[ch]
+		q := g.outgoing(ch)
 		q.pins = append(q.pins, p)
 	}
 	return p
@@ -46,7 +46,7 @@ func (p *pin) end() int {
 }
 
 func (p *pin) endLocked() int {
-	q := &p.gate.queues[p.channel]
+	q := p.gate.outgoing(p.channel)
 	for i, o := range q.pins {
 		if o == p {
 			q.pins = append(q.pins[:i], q.pins[i+1:]...)

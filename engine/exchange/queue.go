@@ -17,8 +17,9 @@ type queue struct {
 	bytes int64 // of the buffers in it
 	bufs  int
 
-	next uint64 // number of the buffer behind the one that was popped last
-	pins []*pin // checkpoints that want the first buffers
+	before uint64 // at a receiver: its newest barrier with priority overtook buffers below
+	next   uint64 // number of the buffer behind the one that was popped last
+	pins   []*pin // checkpoints that want the first buffers
 
 	blocked bool // stands still until the receiver resumes it
 	held    bool // the receiver does not want to read it, for now

@@ -135,7 +135,7 @@ func (a *attempt) connect(edge int, first []int) error {
 			t.input = &input{task: t}
 			t.alternating = a.cfg.Checkpoints.Unaligned
 		}
-		gates[i] = exchange.NewGate(len(senders[i]), t.mail.wake)
+		gates[i] = a.cfg.Exchange.NewGate(len(senders[i]), t.mail.wake)
 		t.input.add(edge, gates[i], senders[i], e.Receive(t.ops[0].op), a.cfg.Exchange.MaxFrame)
 	}
 	for i := range a.plan.parallelism[e.From] {
