@@ -21,6 +21,10 @@ type (
 	// way to go on in spite of damage costs.
 	InFlightLoss  = runtime.InFlightLoss
 	ChannelDamage = runtime.ChannelDamage
+	// Plan is how a graph will run; see [Explain].
+	Plan     = runtime.Plan
+	PlanTask = runtime.PlanTask
+	PlanEdge = runtime.PlanEdge
 	// RestartConfig says what happens after a failure.
 	RestartConfig = runtime.RestartConfig
 	// Clock is where the engine takes time from.
@@ -88,6 +92,15 @@ func Start(ctx context.Context, g *Graph, cfg Config) (*Job, error) {
 		return nil, err
 	}
 	return runtime.Start(ctx, &g.plan, cfg)
+}
+
+// Explain says how a graph would run: which operators share a task, and for each
+// connection whether barriers may overtake its data, with the reason if not.
+func Explain(g *Graph, cfg Config) (Plan, error) {
+	if err := g.Err(); err != nil {
+		return Plan{}, err
+	}
+	return runtime.Explain(&g.plan, cfg)
 }
 
 // Run runs a graph to its end.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/tidemark-io/tidemark/engine/codec"
@@ -121,7 +122,7 @@ func (s Stream[T]) join(node int, in func(runtime.Operator) receiver[T]) {
 	for _, l := range s.legs {
 		l.check(s.g)
 		s.g.connect(&runtime.Edge{
-			From: l.node, To: node, Partitioner: l.partitioner,
+			From: l.node, To: node, Partitioner: l.partitioner, Choose: l.chooser(),
 			Chain:   func(up, down runtime.Operator) { l.feed(up, in(down)) },
 			Send:    func(up runtime.Operator, r runtime.Route) { l.feed(up, newSender(l, r)) },
 			Receive: func(down runtime.Operator) runtime.Receiver { return newDecoder(l.codec, in(down), down) },
@@ -151,6 +152,28 @@ func (k Keyed[K, T]) join(node int, in func(runtime.Operator) receiver[T]) {
 func (l leg[T]) check(g *Graph) {
 	if l.codec == nil {
 		g.fail("operator %q: its output cannot cross an exchange without a codec of its own (WithCodec): %w", g.plan.Nodes[l.node].UID, l.missing)
+	}
+}
+
+// chooser runs the function of a custom partitioner on an encoded record, nil
+// for other partitioners.
+func (l leg[T]) chooser() func(payload []byte, n int) (int, error) {
+	if l.choose == nil {
+		return nil
+	}
+	return func(payload []byte, n int) (int, error) {
+		record, used, err := l.codec.Decode(payload)
+		if err == nil && used != len(payload) {
+			err = errTrailing(used, len(payload))
+		}
+		if err != nil {
+			return 0, err
+		}
+		channel := l.choose(record, n)
+		if channel < 0 || channel >= n {
+			return 0, fmt.Errorf("the partitioner chose subtask %d of %d", channel, n)
+		}
+		return channel, nil
 	}
 }
 

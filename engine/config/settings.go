@@ -30,6 +30,7 @@ type Checkpoints struct {
 	MinPause          time.Duration // between the end of one and the start of the next
 	TolerableFailures int           // in a row; one more fails the job
 	Unaligned         bool          // barriers overtake buffered data
+	Forced            bool          // also those of custom partitioners
 	AlignedTimeout    time.Duration // before they do; 0 is at once
 	AtLeastOnce       bool          // no channel waits for another; never with Unaligned
 	NumRetained       int

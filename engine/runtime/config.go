@@ -67,6 +67,9 @@ type CheckpointConfig struct {
 	// behind a barrier may get into the state, and count twice after a
 	// restore; none is lost. Unaligned is ignored then, with a warning.
 	AtLeastOnce bool
+	// ForceUnaligned lets barriers overtake the data of custom partitioners,
+	// too, which then must be pure functions: a restore runs them again (R16).
+	ForceUnaligned bool
 	// AlignedTimeout is how long an unaligned checkpoint is tried aligned
 	// first; 0 is not at all.
 	AlignedTimeout time.Duration

@@ -46,6 +46,9 @@ type Edge struct {
 	Chain func(up, down Operator)
 	// Send connects an instance to the sending end of an exchange.
 	Send func(up Operator, route Route)
+	// Choose, of a custom partitioner, decodes a record and returns the subtask
+	// of n that it goes to; nil for others.
+	Choose func(payload []byte, n int) (int, error)
 	// Receive makes the receiving end of an exchange for an instance.
 	Receive func(down Operator) Receiver
 }

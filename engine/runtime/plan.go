@@ -16,8 +16,9 @@ type plan struct {
 	parallelism []int // by node
 	keyGroups   []int // by node; 0 if not keyed
 	partitioner []format.Partitioner
-	chained     []bool // by edge
-	unaligned   []bool // by edge: barriers may overtake its data
+	chained     []bool   // by edge
+	unaligned   []bool   // by edge: barriers may overtake its data
+	reason      []string // by edge: why they may not, "" if they may or it is chained
 	chains      []chain
 	chainOf     []int // by node
 }
@@ -40,6 +41,7 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		partitioner: make([]format.Partitioner, len(g.Edges)),
 		chained:     make([]bool, len(g.Edges)),
 		unaligned:   make([]bool, len(g.Edges)),
+		reason:      make([]string, len(g.Edges)),
 		chainOf:     make([]int, len(g.Nodes)),
 	}
 	var errs []error
@@ -65,7 +67,8 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		// A forward edge is rebalanced only while its ends differ in
 		// parallelism; after a rescale it may be chained, and then nobody
 		// could take its data over.
-		p.unaligned[i] = cfg.Checkpoints.Unaligned && !p.chained[i] && overtakes(g.Edges[i].Partitioner)
+		p.reason[i] = p.whyAligned(i, cfg.Checkpoints)
+		p.unaligned[i] = p.reason[i] == "" && !p.chained[i]
 	}
 	return p, errors.Join(errs...)
 }
@@ -101,18 +104,29 @@ func (p *plan) chainEdges(chaining bool) {
 	}
 }
 
-// overtakes reports whether barriers may overtake data on a connection. Where
-// the receiver of a record follows from nothing in it (pointwise) or where all
-// receivers must see the same (broadcast), the data could not be redistributed
-// after a restore, so barriers are aligned there (as in Flink). A custom
-// partitioner is aligned, too (R16).
-func overtakes(p format.Partitioner) bool {
-	switch p {
-	case format.Keyed, format.Rebalance, format.Shuffle, format.Global:
-		return true
-	default:
-		return false
+// whyAligned says why barriers may not overtake data on a connection, "" if they
+// may or if there is no exchange. Where the receiver of a record follows from
+// nothing in it (pointwise) or where all receivers must see the same (broadcast),
+// the data could not be redistributed after a restore, so barriers are aligned
+// there (as in Flink). A custom partitioner has to be a pure function for it,
+// which only the user can say (R16).
+func (p *plan) whyAligned(edge int, c CheckpointConfig) string {
+	e := p.graph.Edges[edge]
+	switch {
+	case p.chained[edge]:
+		return ""
+	case !c.Unaligned:
+		return "unaligned checkpoints are off"
+	case e.Partitioner == format.Forward && p.partitioner[edge] == format.Rebalance:
+		return "rebalanced only while its ends differ in parallelism; ask for it with Rebalance"
+	case e.Partitioner == format.Forward, e.Partitioner == format.Rescale:
+		return "pointwise: nothing in a record says who receives it at another parallelism"
+	case e.Partitioner == format.Broadcast:
+		return "broadcast: all receivers must have seen the same"
+	case e.Partitioner == format.Custom && !c.ForceUnaligned:
+		return "custom partitioner, and execution.checkpointing.unaligned.forced is false"
 	}
+	return ""
 }
 
 // buildChains gathers the operators of each task. Nodes are in topological

@@ -380,7 +380,7 @@ func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Fram
 func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, error), error) {
 	p, e := t.attempt.plan, t.attempt.plan.graph.Edges[g.edge]
 	old, ok := t.attempt.restored.ops[p.graph.Nodes[e.To].UID]
-	if !ok {
+	if !ok || t.attempt.restored.refused(p, g.edge) {
 		return nil, nil, nil
 	}
 	was := rescale.Layout{Groups: int(old.KeyGroups), Parallelism: int(old.Parallelism)}
@@ -392,6 +392,12 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 		interval := t.ops[0].env.Interval
 		return rescale.Plan(rescale.Range, was, is)[t.subtask],
 			func(f exchange.Frame) (bool, error) { return interval.Contains(keygroup.Hash(f.Hash)), nil }, nil
+	}
+	if p.partitioner[g.edge] == format.Custom {
+		return rescale.Plan(rescale.Full, was, is)[t.subtask], func(f exchange.Frame) (bool, error) {
+			subtask, err := e.Choose(f.Payload, is.Parallelism)
+			return subtask == t.subtask, err
+		}, nil
 	}
 	down, _ := rescale.MappersOf(checkpointPartitioner(p.partitioner[g.edge]))
 	plan := rescale.Plan(down, was, is)

@@ -249,11 +249,9 @@ func (r *restored) checkInFlight(a *attempt) error {
 	}
 	for _, e := range edges {
 		is, ok := connected[e.ID]
-		// What was not sent by key has no hash by which its receiver follows.
-		takesOver := overtakes(is) && (is != format.Keyed || e.Partitioner == format.Keyed)
-		if e.InFlightBytes > 0 && ok && !takesOver {
+		if e.InFlightBytes > 0 && ok && !takesOver(e.Partitioner, is) {
 			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
-				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over", e.InFlightRecords, e.ID),
+				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: it was %v and is %v", e.InFlightRecords, e.ID, e.Partitioner, is),
 				Remedy: "restore the job with the connection as it was and stop it with a savepoint, which has nothing in flight; or --allow-non-restored-state, which drops these records"})
 		}
 		if e.InFlightBytes > 0 && !ok {
@@ -263,6 +261,31 @@ func (r *restored) checkInFlight(a *attempt) error {
 		}
 	}
 	return nil
+}
+
+// takesOver reports whether a connection can take over what was in flight when it
+// partitioned otherwise. What was not sent by key has no hash by which its
+// receiver follows; what a function chose the receiver of, only that function can
+// send again (R16); and where data is aligned nothing is ever taken over.
+func takesOver(was, is format.Partitioner) bool {
+	switch is {
+	case format.Keyed, format.Custom:
+		return was == is
+	case format.Rebalance, format.Shuffle, format.Global:
+		return was != format.Custom
+	default:
+		return false
+	}
+}
+
+// refused reports whether an edge of the job cannot take over what is in flight
+// on it. It is left out then, which check has refused unless it is allowed.
+func (r *restored) refused(p *plan, edge int) bool {
+	edges, err := r.ck.Edges() // read and checked before
+	id := p.edgeID(edge)
+	return err == nil && slices.ContainsFunc(edges, func(e format.Edge) bool {
+		return e.ID == id && e.InFlightBytes > 0 && !takesOver(e.Partitioner, p.partitioner[edge])
+	})
 }
 
 // holdsUserState reports whether a state has entries that would be lost. What
