@@ -105,6 +105,13 @@ type Verifiable interface {
 	Checks(ctx context.Context, level Level) iter.Seq2[Check, error]
 }
 
+// Sampled is the ability to check a part of the data, spread over all of it.
+type Sampled interface {
+	// SampledChecks is Checks with about a share (0 to 1) of the data, chosen at
+	// random by the seed. Metadata is checked whole.
+	SampledChecks(ctx context.Context, level Level, share float64, seed uint64) iter.Seq2[Check, error]
+}
+
 // Check is one independent piece of checking. Pieces of one checkpoint may run
 // at the same time.
 type Check struct {

@@ -3,8 +3,10 @@ package reader
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"iter"
 	"math/bits"
@@ -18,6 +20,35 @@ import (
 // Checks yields what must be checked at a level: the manifest and its copy, the
 // references, then every data object by itself.
 func (m *Model) Checks(ctx context.Context, level checkpoint.Level) iter.Seq2[checkpoint.Check, error] {
+	return m.checks(ctx, level, nil)
+}
+
+// SampledChecks is Checks with a part of the blocks of each data object: what
+// surrounds them, and the indexes, are checked whole.
+func (m *Model) SampledChecks(ctx context.Context, level checkpoint.Level, share float64, seed uint64) iter.Seq2[checkpoint.Check, error] {
+	return m.checks(ctx, level, &sampler{share: share, seed: seed})
+}
+
+// sampler chooses blocks at random, the same ones for the same seed.
+type sampler struct {
+	share float64
+	seed  uint64
+}
+
+// takes tells whether a block is chosen.
+func (s *sampler) takes(object string, offset uint64) bool {
+	h := fnv.New64a()
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], s.seed)
+	binary.LittleEndian.PutUint64(b[8:], offset)
+	_, _ = h.Write(b[:])
+	_, _ = h.Write([]byte(object))
+	x := h.Sum64() // its high bits depend little on the last bytes
+	x = (x ^ x>>32) * 0x9e3779b97f4a7c15
+	return float64((x^x>>29)>>11)/(1<<53) < s.share
+}
+
+func (m *Model) checks(ctx context.Context, level checkpoint.Level, sample *sampler) iter.Seq2[checkpoint.Check, error] {
 	c := m.c
 	return func(yield func(checkpoint.Check, error) bool) {
 		if !yield(checkpoint.Check{Name: layout.Join(c.dir, layout.Manifest), Run: c.checkManifest}, nil) || level < checkpoint.LevelRefs {
@@ -35,8 +66,12 @@ func (m *Model) Checks(ctx context.Context, level checkpoint.Level) iter.Seq2[ch
 			return
 		}
 		for row, object := range objects {
-			check := checkpoint.Check{Name: object.Name, Bytes: object.Length, Run: func(ctx context.Context, report func(checkpoint.Finding)) error {
-				o := &objectCheck{c: c, row: row, object: object, records: level >= checkpoint.LevelRecords, report: report}
+			bytes := object.Length
+			if sample != nil {
+				bytes = uint64(float64(bytes) * sample.share)
+			}
+			check := checkpoint.Check{Name: object.Name, Bytes: bytes, Run: func(ctx context.Context, report func(checkpoint.Finding)) error {
+				o := &objectCheck{c: c, row: row, object: object, records: level >= checkpoint.LevelRecords, sample: sample, report: report}
 				return o.run(ctx)
 			}}
 			if !yield(check, nil) {

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 )
@@ -32,7 +34,23 @@ type Options struct {
 	// Progress is called after each check, in order, on the goroutine that
 	// iterates; nil is none.
 	Progress func(checkpoint.Check)
+	// Sample, if above 0 and below 1, checks about that share of the data,
+	// chosen at random by Seed: blocks where the format can, else objects.
+	Sample float64
+	Seed   uint64
+	// Until, if not zero, is when checking ends, also in the middle of a check.
+	// What was not checked to its end is passed to Skipped.
+	Until time.Time
+	// Skip chooses checks that are left out, for example because they were done
+	// before; nil is none. It is called on another goroutine.
+	Skip func(checkpoint.Check) bool
+	// Skipped is called, in order, for checks that were left out or not done to
+	// their end; nil is none. Progress is not called for them.
+	Skipped func(checkpoint.Check)
 }
+
+// errTime ends checks when their time is over.
+var errTime = errors.New("the time for checking is over")
 
 // Verify checks a checkpoint and yields what it finds, in an order that does not
 // depend on timing. A checkpoint without findings of severity
@@ -65,10 +83,25 @@ func Verify(ctx context.Context, c checkpoint.Checkpoint, opts Options) iter.Seq
 		var group sync.WaitGroup
 		defer group.Wait()
 		defer cancel()
-		for j := range start(work, &group, v.Checks(work, opts.Level), opts.Workers) {
+		limited := work
+		if !opts.Until.IsZero() {
+			var stop context.CancelFunc
+			limited, stop = context.WithDeadlineCause(work, opts.Until, errTime)
+			defer stop()
+		}
+		for j := range start(work, limited, &group, checksOf(work, v, opts), opts) {
 			<-j.done
+			if late := errors.Is(j.err, errTime) || errors.Is(j.err, context.DeadlineExceeded) && limited.Err() != nil; late && ctx.Err() == nil {
+				j.skipped, j.err = true, nil
+			}
 			if !j.deliver(yield) {
 				return
+			}
+			if j.skipped {
+				if opts.Skipped != nil {
+					opts.Skipped(j.check)
+				}
+				continue
 			}
 			if opts.Progress != nil {
 				opts.Progress(j.check)
@@ -80,6 +113,27 @@ func Verify(ctx context.Context, c checkpoint.Checkpoint, opts Options) iter.Seq
 	}
 }
 
+// checksOf are the checks, or those of a sample.
+func checksOf(ctx context.Context, v checkpoint.Verifiable, opts Options) iter.Seq2[checkpoint.Check, error] {
+	if opts.Sample <= 0 || opts.Sample >= 1 {
+		return v.Checks(ctx, opts.Level)
+	}
+	if s, ok := v.(checkpoint.Sampled); ok {
+		return s.SampledChecks(ctx, opts.Level, opts.Sample, opts.Seed)
+	}
+	return func(yield func(checkpoint.Check, error) bool) {
+		r := rand.New(rand.NewPCG(opts.Seed, 0))
+		for c, err := range v.Checks(ctx, opts.Level) {
+			if err == nil && c.Bytes > 0 && r.Float64() >= opts.Sample {
+				continue
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
 // job is one check on its way through the workers.
 type job struct {
 	check    checkpoint.Check
@@ -87,11 +141,13 @@ type job struct {
 	findings []checkpoint.Finding
 	dropped  uint64 // findings beyond maxFindings
 	err      error
+	skipped  bool
 }
 
 // start runs the checks on some workers. The channel yields them in their order;
 // it is short, so that a slow consumer holds the workers back.
-func start(ctx context.Context, group *sync.WaitGroup, checks iter.Seq2[checkpoint.Check, error], workers int) <-chan *job {
+func start(ctx, limited context.Context, group *sync.WaitGroup, checks iter.Seq2[checkpoint.Check, error], opts Options) <-chan *job {
+	workers := opts.Workers
 	ordered, work := make(chan *job, 2*workers), make(chan *job)
 	group.Go(func() {
 		defer close(ordered)
@@ -107,13 +163,18 @@ func start(ctx context.Context, group *sync.WaitGroup, checks iter.Seq2[checkpoi
 				close(j.done)
 				return
 			}
+			if opts.Skip != nil && opts.Skip(check) {
+				j.skipped = true
+				close(j.done)
+				continue
+			}
 			work <- j // a worker takes it even if ctx has ended: Run says so
 		}
 	})
 	for range workers {
 		group.Go(func() {
 			for j := range work {
-				j.run(ctx)
+				j.run(limited)
 			}
 		})
 	}
@@ -123,7 +184,8 @@ func start(ctx context.Context, group *sync.WaitGroup, checks iter.Seq2[checkpoi
 // run does the check.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
-	if j.err = ctx.Err(); j.err != nil {
+	if ctx.Err() != nil {
+		j.err = context.Cause(ctx)
 		return
 	}
 	j.err = j.check.Run(ctx, func(f checkpoint.Finding) {

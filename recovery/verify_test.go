@@ -7,10 +7,13 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/writer/writertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,5 +118,50 @@ func TestStoppingEarlyLeavesNothing(t *testing.T) {
 	cancel()
 	if _, err := collect(Verify(ctx, f, Options{})); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled verification ends with %v", err)
+	}
+}
+
+// TestPartOfTheChecks: a sample, checks that are left out, and a time limit that
+// ends a check in the middle.
+func TestPartOfTheChecks(t *testing.T) {
+	f := &fake{}
+	for i := range 1000 {
+		c := finds(fmt.Sprint(i), 0)
+		c.Bytes = 1
+		f.checks = append(f.checks, c)
+	}
+	done := 0
+	count := func(checkpoint.Check) { done++ }
+	if _, err := collect(Verify(t.Context(), f, Options{Sample: 0.1, Seed: 1, Progress: count})); err != nil || done < 60 || done > 140 {
+		t.Errorf("a tenth of 1000 is %d, %v", done, err)
+	}
+	done = 0
+	var skipped int
+	opts := Options{Progress: count, Skip: func(c checkpoint.Check) bool { return len(c.Name) == 3 }, Skipped: func(checkpoint.Check) { skipped++ }}
+	if _, err := collect(Verify(t.Context(), f, opts)); err != nil || done != 100 || skipped != 900 {
+		t.Errorf("%d done, %d skipped, %v", done, skipped, err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		slow := checkpoint.Check{Name: "slow", Run: func(ctx context.Context, report func(checkpoint.Finding)) error {
+			report(checkpoint.Finding{Place: checkpoint.At("slow"), Problem: "x"})
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		var names []string
+		f := &fake{checks: []checkpoint.Check{finds("a", 1), slow, finds("b", 1)}}
+		got, err := collect(Verify(t.Context(), f, Options{Workers: 1, Until: time.Now().Add(time.Minute), Skipped: func(c checkpoint.Check) { names = append(names, c.Name) }}))
+		if err != nil || !slices.Equal(got, []string{"a:0", "slow:x"}) || !slices.Equal(names, []string{"slow", "b"}) {
+			t.Errorf("found %v, skipped %v, %v", got, names, err)
+		}
+	})
+}
+
+// TestSampleOfBlocks: a sample of a native checkpoint reads about its share, and
+// finds nothing where nothing is.
+func TestSampleOfBlocks(t *testing.T) {
+	m := native(t, writertest.Job{Keys: 20000, ValueSize: 64, Flight: 2000})
+	got, err := collect(Verify(t.Context(), m, Options{Sample: 0.3, Seed: 7}))
+	if err != nil || len(got) > 0 {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -46,17 +46,21 @@ func (l Line) Info() checkpoint.Info { return l.info }
 type Verify struct {
 	Schema string   `json:"schema"`
 	Level  string   `json:"level"`
+	Sample float64  `json:"sample"` // share of the data that is checked, 0 for all
 	Paths  []Result `json:"paths"`
 }
 
 // Result is the outcome of one checkpoint.
 type Result struct {
-	Path     string    `json:"path"`
-	OK       bool      `json:"ok"`
-	Checks   int       `json:"checks"` // pieces of work done
-	Bytes    Number    `json:"bytes"`  // read for them
-	Error    Text      `json:"error"`  // why it could not be verified to the end
-	Findings []Finding `json:"findings"`
+	Path   string `json:"path"`
+	OK     bool   `json:"ok"`
+	Checks int    `json:"checks"` // pieces of work done
+	// Unchecked are those not done in time, Known those done in an earlier call.
+	Unchecked int       `json:"unchecked"`
+	Known     int       `json:"known"`
+	Bytes     Number    `json:"bytes"` // read for them
+	Error     Text      `json:"error"` // why it could not be verified to the end
+	Findings  []Finding `json:"findings"`
 }
 
 // Finding is something that a check found.
