@@ -30,6 +30,9 @@ type params struct {
 	// Capacity is that of the peer's channels.
 	Capacity int    `json:",omitempty"`
 	Codec    string `json:",omitempty"`
+	// Quiet takes no checkpoint but the last, Unaligned enables unaligned ones.
+	Quiet     bool `json:",omitempty"`
+	Unaligned bool `json:",omitempty"`
 	// Section is how long a task without end is measured.
 	Section time.Duration `json:",omitempty"`
 	Profile string        `json:",omitempty"` // file for a CPU profile

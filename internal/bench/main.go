@@ -77,6 +77,7 @@ var rows = []row{
 	{"count-1k", countRow(1000, "1 k", 12)},
 	{"count-100k", countRow(100_000, "100 k", 8)},
 	{"count-1m", countRow(1_000_000, "1 M", 4)},
+	{"unaligned", unalignedRow},
 	{"sync", syncRow},
 	{"write", writeRow},
 	{"restore", restoreRow},

@@ -38,6 +38,23 @@ func countRow(keys uint64, label string, goal float64) func(context.Context, *be
 	}
 }
 
+// unalignedRow measures what it costs that checkpoints could be unaligned while
+// none is taken, in the same job.
+func unalignedRow(ctx context.Context, b *bench) ([]result, error) {
+	off := params{Task: "count", Keys: 1000, Section: b.size.count / 3, Quiet: true}
+	on := off
+	on.Unaligned = true
+	found, err := b.repeated(ctx, "unaligned checkpoints enabled", on, off)
+	if err != nil {
+		return nil, err
+	}
+	return []result{
+		atLeast("unaligned enabled, none running, times disabled", 0.98, ratios(found[0]["rate"], found[1]["rate"]), 1).profiled(on),
+		shown("  enabled, M rec/s/core", found[0]["rate"], 1e-6),
+		shown("  disabled, M rec/s/core", found[1]["rate"], 1e-6),
+	}, nil
+}
+
 // syncRow measures the synchronous phase of the table alone.
 func syncRow(ctx context.Context, b *bench) ([]result, error) {
 	p := params{Task: "sync", Entries: b.size.entries, Repeat: b.size.repeat}
