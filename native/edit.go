@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
@@ -167,7 +168,7 @@ func (j *job) advance(bytes uint64) {
 func (j *job) outcome() (checkpoint.Outcome, error) {
 	out := checkpoint.Outcome{External: j.external, Rewritten: j.rewritten}
 	for _, l := range j.losses {
-		out.Losses = append(out.Losses, checkpoint.Loss{Tool: l.Tool, Operator: l.Operator, State: l.State, Edge: l.Edge, Place: l.Place,
+		out.Losses = append(out.Losses, checkpoint.Loss{Tool: l.Tool, Created: time.Unix(0, l.Created).UTC(), Operator: l.Operator, State: l.State, Edge: l.Edge, Place: l.Place,
 			Reason: l.Reason, Bytes: l.Bytes, Records: l.Records, MinTime: l.MinTime, MaxTime: l.MaxTime})
 	}
 	for i, m := range j.moves {

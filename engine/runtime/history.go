@@ -59,7 +59,9 @@ func loadHistory(ctx context.Context, st store.Store) (*history, error) {
 		p := point{restorePoint: restorePoint{id: d.ID, path: d.Path}, savepoint: d.Savepoint}
 		if ck, err := reader.Open(ctx, st, d.Path); err == nil {
 			s := ck.Summary()
-			p.run, p.lineage = s.Run, s.Lineage
+			// A savepoint that a tool made has the id of the snapshot that it was
+			// made of: that is what output and the line of checkpoints go by.
+			p.id, p.run, p.lineage = s.ID, s.Run, s.Lineage
 			p.savepoint = d.Savepoint && s.Ending == format.WentOn
 			if err := ck.Close(); err != nil {
 				return nil, err

@@ -73,6 +73,9 @@ var classes = []struct {
 	{checkpoint.ErrIncomplete, exitNone},
 	{checkpoint.ErrUnsupported, exitUnsupported},
 	{recovery.ErrNotVerifiable, exitUnsupported},
+	{recovery.ErrNotEditable, exitUnsupported},
+	{checkpoint.ErrExists, exitRefused},
+	{place.ErrParent, exitUsage},
 	{recovery.ErrNotReadable, exitUnsupported},
 	{place.ErrScheme, exitUnsupported},
 	{place.ErrAmbiguous, exitUsage},
@@ -95,6 +98,8 @@ func exitCode(err error) int {
 		misfit  *engine.RestoreError
 		late    *engine.RollbackError
 		broken  *engine.DamagedError
+		edit    *checkpoint.EditError
+		refused *checkpoint.RefusedError
 	)
 	switch {
 	case err == nil:
@@ -103,9 +108,9 @@ func exitCode(err error) int {
 		return known.code
 	case errors.As(err, &sig):
 		return signalCode(sig.sig)
-	case errors.As(err, &bad), errors.As(err, &conf):
+	case errors.As(err, &bad), errors.As(err, &conf), errors.As(err, &edit):
 		return exitUsage
-	case errors.As(err, &misfit), errors.As(err, &late):
+	case errors.As(err, &misfit), errors.As(err, &late), errors.As(err, &refused):
 		return exitRefused
 	case errors.As(err, &broken):
 		return exitFound
