@@ -130,9 +130,9 @@ func TestFrameErrors(t *testing.T) {
 		{"a record too short for its hash", []byte{4, 0, 0, 0, FlagHash, 1, 2, 3}, ErrFrame, 27},
 		{"a record too short for its timestamp", []byte{8, 0, 0, 0, FlagTimestamp, 1, 2, 3, 4, 5, 6, 7}, ErrFrame, 27},
 		{"a keyed record without its last byte", []byte{12, 0, 0, 0, tagKeyed, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, ErrFrame, 27},
-		{"a long watermark", []byte{10, 0, 0, 0, TagWatermark, 1, 2, 3, 4, 5, 6, 7, 8, 9}, ErrFrame, 27},
-		{"a watermark with flags", []byte{9, 0, 0, 0, TagWatermark | FlagHash, 1, 2, 3, 4, 5, 6, 7, 8}, ErrFrame, 27},
-		{"an unknown status", []byte{2, 0, 0, 0, TagStatus, 2}, ErrFrame, 27},
+		{"a long watermark", []byte{10, 0, 0, 0, TagWatermark | FlagTimestamp, 1, 2, 3, 4, 5, 6, 7, 8, 9}, ErrFrame, 27},
+		{"a watermark with flags", []byte{9, 0, 0, 0, TagWatermark | FlagTimestamp | FlagHash, 1, 2, 3, 4, 5, 6, 7, 8}, ErrFrame, 27},
+		{"an unknown status", []byte{2, 0, 0, 0, TagStatus, 3}, ErrFrame, 27},
 		{"a status of two bytes", []byte{3, 0, 0, 0, TagStatus, 1, 1}, ErrFrame, 27},
 		{"over the limit", []byte{0xe9, 3, 0, 0, tagKeyed}, ErrFrameLimit, 27},
 		{"largest length", []byte{0xff, 0xff, 0xff, 0xff, tagKeyed}, ErrFrameLimit, 27},
@@ -217,8 +217,8 @@ func TestFrameBytes(t *testing.T) {
 		{"keyed record", keyed, []byte{15, 0, 0, 0, 0x30, 4, 3, 2, 1, 5, 0, 0, 0, 0, 0, 0, 0, 0xaa, 0xbb}},
 		{"record", plain, []byte{7, 10, 0, 0, 0, 0x20, 255, 255, 255, 255, 255, 255, 255, 255, 0xaa}},
 		{"record without anything", bare, []byte{1, 0, 0, 0, 0x40}},
-		{"watermark", AppendWatermark(nil, 258), []byte{9, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0}},
-		{"status", AppendStatus(nil, StatusIdle), []byte{2, 0, 0, 0, 2, 1}},
+		{"watermark", AppendWatermark(nil, 258), []byte{9, 0, 0, 0, 0x21, 2, 1, 0, 0, 0, 0, 0, 0}},
+		{"status", AppendStatus(nil, StatusIdle), []byte{2, 0, 0, 0, 2, 2}},
 	} {
 		if !bytes.Equal(c.got, c.want) {
 			t.Errorf("%s: % x, want % x", c.name, c.got, c.want)

@@ -11,11 +11,12 @@ import (
 //	u32 LE body length | u8 tag | [u32 LE hash] | [i64 LE timestamp] | payload
 //
 // where the body begins with the tag. The low nibble of the tag says what it
-// is, the upper bits which fields are there. A watermark has a timestamp as
-// its payload, a status one byte. Frames in a channel follow each other
+// is, the upper bits which fields are there. A watermark is nothing but a
+// timestamp, a status one byte of payload. Frames in a channel follow each other
 // without a gap, over the ends of buffers.
 //
-// These bytes also stand in checkpoints (channel state): never renumber.
+// These bytes also stand in checkpoints (channel state), and tools read them as
+// SPEC.md says: never renumber.
 const (
 	TagRecord    byte = 0x00
 	TagWatermark byte = 0x01
@@ -30,8 +31,8 @@ const (
 
 // Values of a status frame.
 const (
-	StatusActive byte = 0
-	StatusIdle   byte = 1
+	StatusActive byte = 1
+	StatusIdle   byte = 2
 )
 
 const lengthSize = 4
@@ -71,7 +72,7 @@ func EndFrame(b []byte, start int) {
 
 // AppendWatermark appends a complete watermark frame, in ms.
 func AppendWatermark(dst []byte, watermark int64) []byte {
-	return binary.LittleEndian.AppendUint64(append(dst, 9, 0, 0, 0, TagWatermark), uint64(watermark))
+	return binary.LittleEndian.AppendUint64(append(dst, 9, 0, 0, 0, TagWatermark|FlagTimestamp), uint64(watermark))
 }
 
 // AppendStatus appends a complete status frame: StatusActive or StatusIdle.
@@ -128,14 +129,14 @@ func parseBody(body []byte) (f Frame, ok bool) {
 	rest := body[1:]
 	switch f.Tag & TagKindMask {
 	case TagWatermark:
-		if f.Tag != TagWatermark || len(rest) != 8 {
+		if f.Tag != TagWatermark|FlagTimestamp || len(rest) != 8 {
 			return f, false
 		}
 		f.Timestamp = int64(binary.LittleEndian.Uint64(rest))
 		return f, true
 	case TagStatus:
 		f.Payload = rest
-		return f, f.Tag == TagStatus && len(rest) == 1 && rest[0] <= StatusIdle
+		return f, f.Tag == TagStatus && len(rest) == 1 && (rest[0] == StatusActive || rest[0] == StatusIdle)
 	case TagRecord:
 		if f.Tag&flagMask&^(FlagHash|FlagTimestamp|FlagNoKey) != 0 {
 			return f, false
