@@ -167,6 +167,15 @@ func (j *job) advance(bytes uint64) {
 // outcome describes what the edit does or has done.
 func (j *job) outcome() (checkpoint.Outcome, error) {
 	out := checkpoint.Outcome{External: j.external, Rewritten: j.rewritten}
+	if j.w == nil { // planned only: about what is there now
+		for row, list := range j.src.slices {
+			for _, sl := range list {
+				if j.fates[row] == anew {
+					out.Rewritten.Objects, out.Rewritten.Bytes = 1, out.Rewritten.Bytes+sl.Bytes
+				}
+			}
+		}
+	}
 	for _, l := range j.losses {
 		out.Losses = append(out.Losses, checkpoint.Loss{Tool: l.Tool, Created: time.Unix(0, l.Created).UTC(), Operator: l.Operator, State: l.State, Edge: l.Edge, Place: l.Place,
 			Reason: l.Reason, Bytes: l.Bytes, Records: l.Records, MinTime: l.MinTime, MaxTime: l.MaxTime})

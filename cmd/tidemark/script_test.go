@@ -33,13 +33,14 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command as a process. Besides the commands of testscript
 // there are:
 //
-//	checkpoint ROOT ID [savepoint] [lost] [flight] [p=N] [keys=N] [seed=N]   writes a sample checkpoint
+//	checkpoint ROOT ID [savepoint] [lost] [flight] [p=N] [keys=N] [value=N] [seed=N]   writes a sample checkpoint
 //	exits CODE command…                               runs a command and compares the exit code
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
 //	newer FILE                                        makes a file claim a version of the format to come
 //	cut FILE BYTES                                    cuts a file
-//	await GLOB                                        waits until such a file is there
+//	await GLOB...                                     waits until one such file is there
 //	schema NAME FILE                                  checks a document against docs/schema
+//	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
 func TestScripts(t *testing.T) {
 	schemas, err := os.ReadDir("../../docs/schema")
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns,
+			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled,
 		},
 	})
 }
@@ -76,7 +77,7 @@ func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
 		if a == "flight" {
 			job.Flight = 20
 		}
-		for name, field := range map[string]*int{"p": &job.Parallelism, "keys": &job.Keys, "groups": &job.Groups} {
+		for name, field := range map[string]*int{"p": &job.Parallelism, "keys": &job.Keys, "value": &job.ValueSize, "groups": &job.Groups} {
 			if text, ok := strings.CutPrefix(a, name+"="); ok {
 				*field, err = strconv.Atoi(text)
 				ts.Check(err)
@@ -96,6 +97,17 @@ func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Check(w.Commit(context.Background(), m))
+}
+
+// settled is for what a signal has ended: it may have come too late.
+func settled(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil {
+		return
+	}
+	if list, err := os.ReadDir(dir); err == nil {
+		ts.Fatalf("%s has no manifest, and is there with %d entries", args[0], len(list))
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -151,8 +163,10 @@ func cutFile(ts *testscript.TestScript, _ bool, args []string) {
 // that would hang.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 {
-			return
+		for _, glob := range args {
+			if found, err := filepath.Glob(ts.MkAbs(glob)); err == nil && len(found) > 0 {
+				return
+			}
 		}
 	}
 	ts.Fatalf("no %s after a minute", args[0])

@@ -26,10 +26,10 @@ const changeHelp = `
 
 SRC is a checkpoint, or a root, which stands for its newest complete one. DST
 must not exist, and the directory that it is in must. The result is a savepoint
-of the same snapshot: call it savepoint-N or anything else but chk-N, and restore
-it with "tidemark run JOB --restore DST". Below SRC's root it takes almost no
-space, since data objects are linked and not copied. If the command fails or is
-interrupted, nothing is left at DST.`
+of the same snapshot: call it savepoint-N or anything else but chk-N; a job goes
+on from it with "tidemark run JOB --restore DST". Below SRC's root it takes
+little space, since data objects are linked and not copied. If the command fails
+or is interrupted, nothing is left at DST.`
 
 // changing completes a command that makes a checkpoint of another.
 func (c *changer) changing(cmd *cobra.Command) *cobra.Command {

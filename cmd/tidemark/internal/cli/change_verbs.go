@@ -51,7 +51,7 @@ refused (exit code 6), unless --strip leaves it out.
 own; --operator names one. A job takes the number of key groups from what it is
 restored from, unless it is configured.`,
 		Example: "  tidemark rescale --parallelism 8 jobs/ck jobs/ck/savepoint-40\n" +
-			"  tidemark rescale -n --operator count=12 --key-groups count=4096 jobs/ck/chk-7 wide",
+			"  tidemark rescale -n --operator count=12 --key-groups 4096 jobs/ck/chk-7 wide",
 	})
 	f := cmd.Flags()
 	f.Uint32Var(&parallelism, "parallelism", 0, "parallelism `n` of the operators")
@@ -126,8 +126,8 @@ func (a *app) strip() *cobra.Command {
 		Use:   "strip SRC DST",
 		Short: "Leave out in-flight data, a state or an operator",
 		Long: `Make a checkpoint without something. What is lost is printed, and stands in the
-result: "tidemark inspect" shows it. In-flight data is left out by whole channels,
-both halves of each. Damage in what is left out does no harm.`,
+result: "tidemark inspect" shows it. In-flight data is left out by whole
+channels, both halves of each. Damage in what is left out does no harm.`,
 		Example: "  tidemark strip --in-flight all jobs/ck jobs/ck/savepoint-40\n" +
 			"  tidemark strip --in-flight operator=count,channel=gate0/3 jobs/ck/chk-7 less\n" +
 			"  tidemark strip --state operator=count,state=cache jobs/ck/chk-7 less",
@@ -186,8 +186,8 @@ func (a *app) cp() *cobra.Command {
 	cmd := c.changing(&cobra.Command{
 		Use:   "cp SRC DST",
 		Short: "Copy a checkpoint, with all that it uses",
-		Long: `Copy a checkpoint to another place, in the same root or in another one, with what
-it uses of shared objects. Every byte is compared with its checksum on the way.
+		Long: `Copy a checkpoint to another place, in the same root or in another one, with
+what it uses of shared objects. Every byte is compared with its checksum on the way.
 chk-N copied to another directory's chk-N stays a checkpoint.
 
 A sink may have completed files of output that it publishes only later; the
