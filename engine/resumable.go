@@ -27,7 +27,8 @@ import (
 // While a record is unfinished the subtask takes no other record and event time
 // waits. An aligned checkpoint still has to wait for the data before its barrier,
 // so behind an endless record only unaligned checkpoints, or ones with a timeout,
-// get through.
+// get through, and only on a connection that may be unaligned: put a
+// [Stream.Rebalance] in front.
 //
 // f must not change in. C needs a codec, derived or given by [CursorCodec].
 func FlatMapResumable[A, C, B any](s Stream[A], uid string, f func(in A, cursor C, out *Output[B]) (next C, done bool, err error), opts ...Option) Stream[B] {

@@ -69,7 +69,7 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, "task  %s  ×%d\n", strings.Join(t.UIDs, " → "), t.Parallelism)
 	}
 	for _, e := range p.Edges {
-		fmt.Fprintf(&b, "edge  %s  %v  %v", e.ID, e.Partitioner, e.Alignment)
+		fmt.Fprintf(&b, "edge  %s  %s  %s", e.ID, partitionerNames[e.Partitioner], alignmentNames[e.Alignment])
 		if e.Reason != "" {
 			fmt.Fprintf(&b, ": %s", e.Reason)
 		}
@@ -77,3 +77,14 @@ func (p Plan) String() string {
 	}
 	return b.String()
 }
+
+// Names for people.
+var (
+	partitionerNames = map[format.Partitioner]string{
+		format.Forward: "forward", format.Keyed: "keyed", format.Rebalance: "rebalance", format.Shuffle: "shuffle",
+		format.Global: "global", format.Rescale: "rescale", format.Broadcast: "broadcast", format.Custom: "custom",
+	}
+	alignmentNames = map[format.Alignment]string{
+		format.Chained: "chained", format.Aligned: "aligned", format.Unaligned: "unaligned", format.Mixed: "mixed",
+	}
+)

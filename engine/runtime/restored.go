@@ -251,7 +251,7 @@ func (r *restored) checkInFlight(a *attempt) error {
 		is, ok := connected[e.ID]
 		if e.InFlightBytes > 0 && ok && !takesOver(e.Partitioner, is) {
 			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
-				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: it was %v and is %v", e.InFlightRecords, e.ID, e.Partitioner, is),
+				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: it was %s and is %s", e.InFlightRecords, e.ID, partitionerNames[e.Partitioner], partitionerNames[is]),
 				Remedy: "restore the job with the connection as it was and stop it with a savepoint, which has nothing in flight; or --allow-non-restored-state, which drops these records"})
 		}
 		if e.InFlightBytes > 0 && !ok {
