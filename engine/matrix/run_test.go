@@ -107,11 +107,15 @@ type runner struct {
 	loaded bool
 	edge   string // count only what is in flight on this connection
 
+	// started takes the place of asking for checkpoints if it is set.
+	started func(job *engine.Job)
+
 	store store.Store // the job's
 
 	// What happened.
 	aborted, restarted int
 	late               int64
+	newest             string // path of the newest completed checkpoint
 }
 
 var errCancelled = errors.New("cancelled as planned")
@@ -122,6 +126,7 @@ func (r *runner) observe(stop func()) engine.ObserverFunc {
 		switch e := e.(type) {
 		case engine.CheckpointCompleted:
 			r.trip.inFlight.Store(int64(inFlightOf(r.t, r.store, e.Path, r.edge)))
+			r.newest = e.Path
 			n := r.trip.completed.Add(1)
 			for _, p := range r.pumps {
 				if r.until > 0 && n >= r.until && r.trip.attempt.Load() >= r.restarts {
@@ -167,6 +172,10 @@ func (r *runner) run(g *engine.Graph, cfg engine.Config) error {
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
+		if r.started != nil {
+			r.started(job)
+			return
+		}
 		for {
 			select {
 			case <-r.pumps[0].asks:
