@@ -34,6 +34,7 @@ func open(word int64) int64 {
 type pump struct {
 	splits int
 	step   int64 // records of each split for each checkpoint
+	silent int64 // a split that never has a record, if not 0
 
 	mu    sync.Mutex
 	limit int64 // records of each split that may be read
@@ -132,6 +133,12 @@ func (r *pumpReader[T]) Read(_ context.Context, batch []T) (int, error) {
 	p.mu.Lock()
 	limit, end := p.limit, p.end
 	p.mu.Unlock()
+	if p.silent != 0 && r.split == p.silent {
+		if end < 0 {
+			return 0, nil
+		}
+		return 0, io.EOF
+	}
 	n := max(min(int64(len(batch)), limit-r.at, max(p.step/4, 1)), 0)
 	for i := range n {
 		batch[i] = r.s.make(r.split + (r.at+i)*int64(p.splits))
