@@ -34,6 +34,9 @@ type splitState struct {
 	Position []byte `tidemark:"position"`
 	Skip     uint32 `tidemark:"skip"`
 	Ended    bool   `tidemark:"ended"`
+	// Since is how many records came since the watermark was looked at: after a
+	// restore it is looked at behind the same records as without one (R3).
+	Since uint32 `tidemark:"since"`
 }
 
 var splitCodec = codec.MustOf[splitState]()
@@ -43,7 +46,6 @@ type openSplit[T any] struct {
 	state  splitState
 	reader SplitReader[T]
 	time   splitTime
-	since  int  // records since the watermark was looked at
 	over   bool // the reader said io.EOF and must not be asked again
 }
 
@@ -91,7 +93,10 @@ func (s *sourceOp[T]) Open(env *runtime.Env) error {
 		}
 		s.splits = append(s.splits, sp)
 	}
-	s.advance()
+	// The watermark is told where it would have been without the restore, and
+	// the task repeats the last one; the status holds from the beginning.
+	_, idle := s.progress()
+	s.tell(idle)
 	return nil
 }
 
@@ -195,8 +200,8 @@ func (s *sourceOp[T]) emit(sp *openSplit[T]) {
 		if s.marks.time != nil {
 			timestamp = s.marks.time(record)
 			sp.time.largest = max(sp.time.largest, timestamp)
-			if sp.since++; sp.since >= s.marks.every {
-				sp.since = 0
+			if sp.state.Since++; int(sp.state.Since) >= s.marks.every {
+				sp.state.Since = 0
 				s.out.EmitAt(record, timestamp)
 				s.advance()
 				if task.Attention() {
@@ -267,10 +272,29 @@ func (s *sourceOp[T]) read(sp *openSplit[T]) (int, error) {
 	return n, nil
 }
 
-// advance emits the watermark of the subtask, the least of its active splits',
-// if it rose, and its status if that changed. When all splits are idle the
-// watermark is the largest of theirs, whichever was the last to become idle.
+// advance emits the watermark of the subtask if it rose, and its status if that
+// changed.
 func (s *sourceOp[T]) advance() {
+	w, idle := s.progress()
+	if w > s.watermark {
+		s.watermark = w
+		s.env.EmitWatermark(w)
+	}
+	s.tell(idle)
+}
+
+// tell emits the status of the subtask if it changed.
+func (s *sourceOp[T]) tell(idle bool) {
+	if idle != s.idle {
+		s.idle = idle
+		s.env.EmitStatus(idle)
+	}
+}
+
+// progress is the least watermark of the active splits, and whether none is
+// active. When all splits are idle the watermark is the largest of theirs,
+// whichever was the last to become idle.
+func (s *sourceOp[T]) progress() (watermark int64, idle bool) {
 	low, high, idle := runtime.EndOfTime, NoTimestamp, true
 	for _, sp := range s.splits {
 		switch w := sp.time.watermark(s.marks.disorder); {
@@ -283,16 +307,9 @@ func (s *sourceOp[T]) advance() {
 		}
 	}
 	if idle {
-		low = high
+		return high, true
 	}
-	if low > s.watermark {
-		s.watermark = low
-		s.env.EmitWatermark(low)
-	}
-	if idle != s.idle {
-		s.idle = idle
-		s.env.EmitStatus(idle)
-	}
+	return low, false
 }
 
 func splitsSpec() runtime.StateSpec {

@@ -132,3 +132,49 @@ func TestWatermarkBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestWatermarkCadenceSurvives is promise W1 for one order of consumption: a job
+// that looks at its watermark after each 100 records does so at the same records
+// after a failure, so that every stamp is that of a run without one.
+func TestWatermarkCadenceSurvives(t *testing.T) {
+	const total = 20_000
+	for _, mode := range []alignment{overtaking, timedOut, aligned} {
+		var want map[int64]int64
+		restored := 0
+		for _, fails := range []bool{false, true} {
+			p, out, f := newPump(1, 1), collect.New[stamped](), &trip{}
+			p.limit, p.end = total, total
+			g := engine.NewGraph("cadence")
+			s := engine.From(g, "source", words(p), every(100))
+			checked := engine.Map(s, func(word int64) int64 {
+				if fails && (f.due("first", 0, 2) || f.due("second", 1, 4)) {
+					panic(errPlanned)
+				}
+				drag(1)
+				return word
+			})
+			engine.Apply(engine.KeyBy(checked, mod100), "stamp", func() engine.Process[int64, int64, stamped] { return &stamper{} }).To("out", out)
+			cfg := engine.Config{Exchange: tiny(), Restart: engine.RestartConfig{Attempts: 2}}
+			cfg.Checkpoints = engine.CheckpointConfig{Store: mem.New(), Interval: 100 * time.Microsecond, Retained: 1000}
+			mode.set(&cfg.Checkpoints)
+			r := &runner{t: t, pumps: []*pump{p}, trip: f}
+			if err := r.run(g, cfg); err != nil {
+				t.Fatal(err)
+			}
+			restored += r.restarted
+			got := stamps(t, out, total)
+			if want == nil {
+				want = got
+			}
+			for v := range int64(total) {
+				if got[v] != want[v] {
+					t.Fatalf("%s: number %d was stamped %d, without failures %d", mode.name, v, got[v], want[v])
+				}
+			}
+		}
+		if restored == 0 {
+			t.Error("no failure happened: the test shows nothing")
+		}
+		t.Logf("RESULT TestWatermarkCadenceSurvives mode=%q records=%d restarts=%d different=0", mode.name, total, restored)
+	}
+}
