@@ -1,13 +1,20 @@
 package oracle
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
-// each runs the test against every version.
+// each runs the test against every version; in a short run, which looks for races
+// on the Go side, against one.
 func each(t *testing.T, f func(t *testing.T, s *Server)) {
-	for _, v := range Versions {
+	versions := Versions
+	if testing.Short() {
+		versions = versions[len(versions)-1:]
+	}
+	for _, v := range versions {
 		t.Run(string(v), func(t *testing.T) { f(t, Start(t, v)) })
 	}
 }
@@ -58,4 +65,27 @@ func check(t *testing.T, job Job, snap Taken, deliver []int64, got *Report) {
 	if d := Diff(want.Final, got.Final.Keyed); d != "" {
 		t.Errorf("the final state:\n%s", d)
 	}
+}
+
+// What Flink refuses comes back as its own words, and the JVM serves on; state
+// without an operator is left out only if that is asked for.
+func TestRefusals(t *testing.T) {
+	each(t, func(t *testing.T, s *Server) {
+		job := Job{KeyType: "pojo", States: BaseStates}
+		snap := s.Must(t, Request{Job: job, Dir: "file:" + t.TempDir(), Snapshots: []Snapshot{{At: 50}}}).Snapshots[0]
+		job.UIDs = map[string]string{"keyed": "renamed"}
+		_, err := s.Run(t.Context(), Request{Job: job, From: snap.Path, Finish: true})
+		var flink *FlinkError
+		if !errors.As(err, &flink) || !strings.Contains(err.Error(), "allowNonRestoredState") {
+			t.Fatalf("restored under another uid: %v, want Flink's refusal", err)
+		}
+		got := s.Must(t, Request{Job: job, From: snap.Path, AllowNonRestored: true, Finish: true})
+		if len(got.Restored.Keyed) != 0 {
+			t.Errorf("restored %d keys of an operator that the job does not have", len(got.Restored.Keyed))
+		}
+		want := job.Expect(View{Positions: snap.State.Positions}, nil)
+		if d := DiffLines(want.Outputs, got.Outputs); d != "" {
+			t.Errorf("the outputs:\n%s", d)
+		}
+	})
 }

@@ -59,7 +59,8 @@ public final class Main {
         } catch (Exception e) {
             // the same as the end
         }
-        remove(new File(System.getProperty("java.io.tmpdir"), "oracle"));
+        File tmp = new File(System.getProperty("java.io.tmpdir"));
+        remove(tmp.getName().startsWith("flink-oracle-") ? tmp : new File(tmp, "oracle"));
         Runtime.getRuntime().halt(0);
     }
 
