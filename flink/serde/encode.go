@@ -219,6 +219,8 @@ func (e *encoder) moment(t *Type, v any) bool {
 			}
 		}
 		e.out = wire.AppendI32(wire.AppendI64(e.out, at.Seconds), at.Nanos)
+	case KindLocalDate, KindLocalTime, KindLocalDateTime:
+		e.civil(t, v)
 	case KindTimeWindow:
 		s, ok := v.(*Struct)
 		if !ok || len(s.Values) != 2 {
@@ -232,4 +234,25 @@ func (e *encoder) moment(t *Type, v any) bool {
 		return false
 	}
 	return true
+}
+
+// civil appends a date, a time of day, or both; null is the least value of the
+// first number of each, and the others 0, as Flink writes them.
+func (e *encoder) civil(t *Type, v any) {
+	c, ok := v.(Civil)
+	if !ok && v != nil {
+		e.fail(t, v)
+	}
+	if t.Kind != KindLocalTime {
+		if !c.HasDate {
+			c.Year, c.Month, c.Day = math.MinInt32, math.MinInt8, 0 // together the least int and the least short
+		}
+		e.out = append(wire.AppendI32(e.out, c.Year), byte(c.Month), byte(c.Day))
+	}
+	if t.Kind != KindLocalDate {
+		if !c.HasTime {
+			c = Civil{Hour: math.MinInt8}
+		}
+		e.out = wire.AppendI32(append(e.out, byte(c.Hour), byte(c.Min), byte(c.Sec)), c.Nano)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/tidemark-io/tidemark/flink/javaser"
 	"github.com/tidemark-io/tidemark/flink/wire"
 )
 
@@ -61,7 +60,7 @@ func (t *Type) AppendValueJSON(dst []byte, v any) []byte {
 		dst = AppendString(append(dst, `{"@class":`...), v.Class)
 		return append(appendBytes(append(dst, `,"@bytes":`...), v.Bytes), '}')
 	case *Object:
-		return appendObject(dst, v.Value, 0)
+		return (&objectPrinter{budget: maxObjectParts}).value(dst, v.Value, 0)
 	case []any:
 		return t.appendList(dst, v)
 	case Map:
@@ -311,76 +310,4 @@ func appendTime(dst []byte, v any) []byte {
 		}
 	}
 	return quoted(at.AppendFormat(append(dst, '"'), layout))
-}
-
-// maxObject bounds how deep a Java object is shown.
-const maxObject = 16
-
-// appendObject appends a Java object: its class and fields. It is not a tree: an
-// object deeper than a few levels is shown by its class alone.
-func appendObject(dst []byte, v javaser.Value, depth int) []byte {
-	switch v := v.(type) {
-	case nil:
-		return append(dst, "null"...)
-	case bool:
-		return strconv.AppendBool(dst, v)
-	case int8:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case int16:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case int32:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case int64:
-		return quoted(strconv.AppendInt(append(dst, '"'), v, 10))
-	case javaser.Char:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case float32:
-		return appendFloat(dst, float64(v), 32)
-	case float64:
-		return appendFloat(dst, v, 64)
-	case *javaser.String:
-		return AppendString(dst, v.Text)
-	case *javaser.Enum:
-		return AppendString(dst, v.Constant)
-	case javaser.Block:
-		return appendBytes(dst, v)
-	case *javaser.Class:
-		return AppendString(dst, v.Name)
-	case *javaser.Array:
-		return appendArray(dst, v, depth)
-	case *javaser.Object:
-		return appendFields(dst, v, depth)
-	}
-	return append(dst, "null"...)
-}
-
-func appendArray(dst []byte, a *javaser.Array, depth int) []byte {
-	if a.Values == nil {
-		return appendBytes(dst, a.Raw)
-	}
-	if depth >= maxObject {
-		return AppendString(dst, a.Class.Name)
-	}
-	dst = append(dst, '[')
-	for i, v := range a.Values {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendObject(dst, v, depth+1)
-	}
-	return append(dst, ']')
-}
-
-func appendFields(dst []byte, o *javaser.Object, depth int) []byte {
-	dst = AppendString(append(dst, `{"@class":`...), o.Class.Name)
-	for _, p := range o.Parts {
-		if depth >= maxObject {
-			break
-		}
-		for i, v := range p.Fields {
-			dst = append(AppendString(append(dst, ','), p.Class.Fields[i].Name), ':')
-			dst = appendObject(dst, v, depth+1)
-		}
-	}
-	return append(dst, '}')
 }

@@ -194,9 +194,14 @@ func checkList(r *wire.Reader, elem *serde.Type) error {
 		if r.Err() != nil || r.AtEnd() {
 			return r.Err()
 		}
-		if c := r.U8("separator of a list"); c != separator && r.Err() == nil {
-			r.Fail("separator of a list", wire.Malformed("byte %d", c))
-		}
+		separated(r)
+	}
+}
+
+// separated reads what stands between the elements of a list.
+func separated(r *wire.Reader) {
+	if c := r.U8("separator of a list"); c != separator && r.Err() == nil {
+		r.Fail("separator of a list", wire.Malformed("byte %d", c))
 	}
 }
 
@@ -229,7 +234,7 @@ func appendListJSON(dst []byte, r *wire.Reader, elem *serde.Type) ([]byte, error
 	_, opaque := elem.Opaque()
 	for first := true; first || !r.AtEnd(); first = false {
 		if !first {
-			r.U8("separator of a list")
+			separated(r)
 			out = append(out, ',')
 		}
 		var v any

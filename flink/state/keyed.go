@@ -70,8 +70,11 @@ func OpenKeyed(f KeyedFile) (*Keyed, error) {
 	}
 	k := &Keyed{Header: h, file: f}
 	for i, off := range f.Offsets {
-		if off != 0 && (off < h.Size || off > f.Size) {
-			return nil, &wire.Error{Object: f.Object, Offset: off, What: "key group", Err: wire.Malformed("group %d begins there, the file has a header of %d and %d bytes in all", f.Groups.First+i, h.Size, f.Size)}
+		switch {
+		case off > f.Size:
+			return nil, &wire.Error{Object: f.Object, Offset: f.Size, What: "key group", Err: wire.Truncated("group %d begins at %d", f.Groups.First+i, off)}
+		case off != 0 && off < h.Size:
+			return nil, &wire.Error{Object: f.Object, Offset: max(off, 0), What: "key group", Err: wire.Malformed("group %d begins at %d, within the header of %d bytes", f.Groups.First+i, off, h.Size)}
 		}
 	}
 	k.Layout, err = k.recognise()

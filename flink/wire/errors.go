@@ -54,6 +54,11 @@ func Malformed(format string, args ...any) error {
 	return &detail{ErrMalformed, fmt.Sprintf(format, args...)}
 }
 
+// Truncated returns an error of the class ErrTruncated with a text.
+func Truncated(format string, args ...any) error {
+	return &detail{ErrTruncated, fmt.Sprintf(format, args...)}
+}
+
 // Unsupported returns an error of the class ErrUnsupported with a text.
 func Unsupported(format string, args ...any) error {
 	return &detail{ErrUnsupported, fmt.Sprintf(format, args...)}
