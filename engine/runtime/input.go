@@ -109,6 +109,9 @@ func (in *input) poll() (bool, error) {
 		g := in.gates[in.turn]
 		in.turn = (in.turn + 1) % len(in.gates)
 		el, ok := g.gate.Poll()
+		if g.debloat != nil {
+			g.debloat.polled(el, ok)
+		}
 		if !ok {
 			continue
 		}
