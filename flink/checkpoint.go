@@ -21,7 +21,7 @@ type Checkpoint struct {
 	info  checkpoint.Info
 	names map[metadata.OperatorID]string // uids of operators, else hashes
 
-	states func() []state // of all operators, grouped by them
+	states func() []stateRow // of all operators, grouped by them
 
 	mu    sync.Mutex
 	there map[string]bool // whether objects exist, as far as it was asked

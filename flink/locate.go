@@ -160,11 +160,14 @@ func (c *Checkpoint) exists(ctx context.Context, name string) (bool, error) {
 	return err == nil, nil
 }
 
+// inlineSuffix tells inline data from the metadata in the names of errors.
+const inlineSuffix = ", inline data"
+
 // Source is opened bytes of a handle. Offsets count from the handle's first byte.
 type Source struct {
 	*io.SectionReader
-	// Object is what errors should call it: the name in the store, or that of
-	// the metadata for inline data.
+	// Object is what errors should call it: the name in the store. Of inline
+	// data it is the metadata's and that it is inline; offsets are those in it.
 	Object string
 	closer io.Closer
 }
@@ -187,7 +190,7 @@ func (c *Checkpoint) OpenHandle(ctx context.Context, h metadata.StreamHandle) (*
 	}
 	switch l.Where {
 	case Inline:
-		return &Source{SectionReader: io.NewSectionReader(bytes.NewReader(l.Data), 0, int64(len(l.Data))), Object: c.name}, nil
+		return &Source{SectionReader: io.NewSectionReader(bytes.NewReader(l.Data), 0, int64(len(l.Data))), Object: c.name + inlineSuffix}, nil
 	case Outside, Illegal:
 		return nil, fmt.Errorf("%s: %q: %w", c.dir, l.URI, ErrOutside)
 	}

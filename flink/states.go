@@ -21,8 +21,8 @@ const (
 	outputName      = "output"
 )
 
-// state is a row of the states.
-type state struct {
+// stateRow is a row of the states.
+type stateRow struct {
 	checkpoint.State
 	role metadata.Role
 }
@@ -192,12 +192,12 @@ func (w *pieceWalker) channels(role metadata.Role, kind checkpoint.StateKind, na
 
 // allStates adds the pieces up, for each operator in the order of roles and then
 // of names, since the order in the file is that of a Java hash map.
-func (c *Checkpoint) allStates() []state {
+func (c *Checkpoint) allStates() []stateRow {
 	type key struct {
 		role metadata.Role
 		name string
 	}
-	var all []state
+	var all []stateRow
 	for i := range c.m.Operators {
 		op := &c.m.Operators[i]
 		rows := map[key]int{}
@@ -208,12 +208,12 @@ func (c *Checkpoint) allStates() []state {
 			if !ok {
 				row = len(all)
 				rows[k] = row
-				all = append(all, state{role: p.role, State: checkpoint.State{Operator: c.names[op.ID], Name: p.name, Kind: p.kind, Decoded: checkpoint.UnknownCount}})
+				all = append(all, stateRow{role: p.role, State: checkpoint.State{Operator: c.names[op.ID], Name: p.name, Kind: p.kind, Decoded: checkpoint.UnknownCount}})
 			}
 			s := &all[row]
 			s.Bytes, s.Entries = sum(s.Bytes, p.bytes), sum(s.Entries, p.entries)
 		}
-		slices.SortFunc(all[first:], func(a, b state) int {
+		slices.SortFunc(all[first:], func(a, b stateRow) int {
 			if a.role != b.role {
 				return int(a.role) - int(b.role)
 			}
@@ -235,7 +235,7 @@ func (c *Checkpoint) Parts(ctx context.Context, sel checkpoint.Selector) iter.Se
 		for i := range c.m.Operators {
 			op := &c.m.Operators[i]
 			name := c.names[op.ID]
-			from := slices.IndexFunc(states, func(s state) bool { return s.Operator == name })
+			from := slices.IndexFunc(states, func(s stateRow) bool { return s.Operator == name })
 			if from < 0 {
 				continue
 			}
@@ -255,7 +255,7 @@ func (c *Checkpoint) Parts(ctx context.Context, sel checkpoint.Selector) iter.Se
 }
 
 // part makes a part of a piece.
-func (c *Checkpoint) part(ctx context.Context, states []state, p piece) (checkpoint.Part, error) {
+func (c *Checkpoint) part(ctx context.Context, states []stateRow, p piece) (checkpoint.Part, error) {
 	part := checkpoint.Part{Object: c.name, Bytes: p.bytes, Decoded: checkpoint.UnknownCount, Entries: p.entries, Interval: keygroup.All()}
 	for i := range states {
 		if states[i].role == p.role && states[i].Name == p.name {

@@ -25,17 +25,13 @@ func (c *Checkpoint) Checks(ctx context.Context, level checkpoint.Level) iter.Se
 		if !yield(checkpoint.Check{Name: c.place(), Run: c.checkRefs}, nil) || level < checkpoint.LevelRecords {
 			return
 		}
-		yield(checkpoint.Check{Name: c.place(), Run: c.notChecked}, nil)
+		for i := range c.m.Operators {
+			op := &c.m.Operators[i]
+			if !yield(checkpoint.Check{Name: c.OperatorName(op.ID), Run: c.checkRecords(op)}, nil) {
+				return
+			}
+		}
 	}
-}
-
-// notChecked says what no check looks at.
-func (c *Checkpoint) notChecked(_ context.Context, report func(checkpoint.Finding)) error {
-	if files := len(c.states()); files > 0 {
-		report(checkpoint.Finding{Severity: checkpoint.Note, Place: checkpoint.At(c.place()),
-			Problem: "the contents of the files were not checked: Flink keeps no checksums of them", Remedy: c.remedy("inspect")})
-	}
-	return nil
 }
 
 // place names the checkpoint where the empty path would not.
