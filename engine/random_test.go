@@ -6,15 +6,20 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/connector/collect"
+	"github.com/tidemark-io/tidemark/engine/exchange"
+	"github.com/tidemark-io/tidemark/reader"
+	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
@@ -29,6 +34,7 @@ type scenario struct {
 	chaining bool
 	small    bool
 	mode     string // of checkpoints: "aligned", "unaligned", "timeout"
+	held     int64  // records in flight in a first checkpoint, 0 if there is none
 }
 
 // stage is one operator of the chain.
@@ -48,7 +54,7 @@ type leg struct {
 	after       int    // how many
 }
 
-var stageKinds = []string{"map", "filter", "flatmap", "rekey", "rebalance", "bykey", "bysplit"}
+var stageKinds = []string{"map", "filter", "flatmap", "rekey", "rebalance", "shuffle", "global", "bykey", "bysplit"}
 
 func randomScenario(r *rand.Rand) scenario {
 	s := scenario{splits: 1 + r.IntN(4), n: 100 + r.Int64N(900), chaining: r.IntN(3) > 0, small: r.IntN(2) > 0}
@@ -79,12 +85,46 @@ func randomScenario(r *rand.Rand) scenario {
 			s.stages[i].parallelism = 0
 		}
 	}
+	s.hold(r)
 	return s
+}
+
+// hold gives three of five scenarios a first run that ends at a checkpoint with 1,
+// 2, or at least 1,000 records in flight: by chance these are rare.
+func (s *scenario) hold(r *rand.Rand) {
+	switch r.IntN(5) {
+	case 0:
+		s.held = 1
+	case 1:
+		s.held = 2
+	case 2:
+		s.held = 1000 + r.Int64N(500)
+	default:
+		return
+	}
+	if s.held < 1000 {
+		s.splits = 1
+	}
+	s.n += s.held
+	s.stages = slices.DeleteFunc(s.stages, func(st stage) bool { return st.kind != "bykey" && st.kind != "bysplit" })
+	for i := range s.stages {
+		s.stages[i].parallelism = 0
+	}
+}
+
+// heldLeg is the parallelism of the first run, and how far each split is read:
+// each subtask of the last function holds one record, the others are in flight.
+func (s *scenario) heldLeg() (parallelism int, limit int64) {
+	if s.held < 1000 {
+		return 1, s.held + 1
+	}
+	parallelism = s.runs[0].parallelism
+	return parallelism, (s.held+int64(parallelism))/int64(s.splits) + 1
 }
 
 func (s scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d splits of %d, step %d, chaining=%v small=%v %s:", s.splits, s.n, s.step, s.chaining, s.small, s.mode)
+	fmt.Fprintf(&b, "%d splits of %d, step %d, chaining=%v small=%v held=%d %s:", s.splits, s.n, s.step, s.chaining, s.small, s.held, s.mode)
 	for _, st := range s.stages {
 		fmt.Fprintf(&b, " %s/%d", st.kind, st.parallelism)
 	}
@@ -137,6 +177,10 @@ func (st stage) build(i int, s engine.Stream[numbered]) engine.Stream[numbered] 
 		}, opts...)
 	case "rebalance":
 		return engine.Map(s.Rebalance(), each, opts...)
+	case "shuffle":
+		return engine.Map(s.Shuffle(), each, opts...)
+	case "global":
+		return engine.Map(s.Global(), each, opts...)
 	case "bykey":
 		byKey := engine.KeyBy(s, func(r numbered) int64 { return r.Key })
 		return engine.Apply(byKey, fmt.Sprintf("bykey-%d", i), func() engine.Process[int64, numbered, numbered] { return &through[int64]{} }, opts...)
@@ -176,7 +220,7 @@ func (s scenario) keepsOrder() bool {
 			case st.kind == "bykey":
 				byKey = byKey || p > 1
 			case st.kind == "bysplit":
-			case p > 1 && (st.kind == "rebalance" || p != at):
+			case p > 1 && (st.kind == "rebalance" || st.kind == "shuffle" || p != at):
 				return false
 			}
 			if st.kind == "rekey" && byKey {
@@ -209,8 +253,57 @@ func (s scenario) oracle() map[numbered]int {
 	return want
 }
 
+// brake lets functions wait at their first record.
+type brake struct {
+	once    sync.Once
+	entered chan struct{} // closed when one waits
+	off     chan struct{} // closed when they go on
+}
+
+func newBrake() *brake { return &brake{entered: make(chan struct{}), off: make(chan struct{})} }
+
+// braked is a fused function with a brake, which may be nil.
+type braked struct {
+	fused
+	brake *brake
+}
+
+func (b *braked) Process(ctx *engine.Context[int64], r numbered, out *engine.Output[counted]) error {
+	if b.brake != nil {
+		b.brake.once.Do(func() { close(b.brake.entered) })
+		<-b.brake.off
+		for range 200 { // the barriers overtake meanwhile; how many records they do is counted
+			runtime.Gosched()
+		}
+		b.brake = nil
+	}
+	return b.fused.Process(ctx, r, out)
+}
+
+// first is the run that ends at a checkpoint with records in flight.
+func (s scenario) first(t *testing.T, cfg engine.Config, src *series[numbered], out engine.Sink[counted]) {
+	t.Helper()
+	b := newBrake()
+	l := leg{every: all}
+	l.parallelism, _ = s.heldLeg()
+	cfg.Parallelism, cfg.Checkpoints.Unaligned, cfg.Checkpoints.AlignedTimeout, cfg.Checkpoints.Interval = l.parallelism, true, 0, 0
+	cfg.Exchange = exchange.Config{} // all fits in
+	cfg.Observer = &recorder{on: func(e engine.Event) {
+		if _, ok := e.(engine.CheckpointTriggered); ok {
+			close(b.off)
+		}
+	}}
+	job := start(t, s.graph(src, out, l, nil, b), cfg)
+	src.rest()
+	<-b.entered
+	take(t, job)
+	job.Cancel(nil)
+	<-job.Done()
+	src.raise(s.step)
+}
+
 // graph builds the job. asked is sent to after every so many records.
-func (s scenario) graph(src engine.Source[numbered], out engine.Sink[counted], l leg, asked chan<- struct{}) *engine.Graph {
+func (s scenario) graph(src engine.Source[numbered], out engine.Sink[counted], l leg, asked chan<- struct{}, b *brake) *engine.Graph {
 	g := engine.NewGraph("random")
 	f := newFuse(l.failAfter)
 	f.panics = l.panics
@@ -228,27 +321,33 @@ func (s scenario) graph(src engine.Source[numbered], out engine.Sink[counted], l
 		stream = st.build(i, stream)
 	}
 	byKey := engine.KeyBy(stream, func(r numbered) int64 { return r.Key })
-	engine.Apply(byKey, "count", func() engine.Process[int64, numbered, counted] { return &fused{fuse: f} }).To("out", out)
+	engine.Apply(byKey, "count", func() engine.Process[int64, numbered, counted] { return &braked{fused{fuse: f}, b} }).To("out", out)
 	return g
 }
 
-// run executes one leg and returns how many checkpoints and restarts it had.
-func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[numbered], out engine.Sink[counted]) (checkpoints, restarts int) {
+// run executes one leg and returns how many checkpoints and restarts it had, and
+// how many records were in flight in each checkpoint that was restored.
+func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[numbered], out engine.Sink[counted]) (checkpoints, restarts int, restored []uint64) {
 	t.Helper()
 	enough := make(chan struct{})
 	rec := &recorder{}
 	done := 0 // the observer is called by one goroutine at a time
 	rec.on = func(e engine.Event) {
-		if _, ok := e.(engine.CheckpointCompleted); ok {
+		switch e := e.(type) {
+		case engine.CheckpointCompleted:
 			src.raise(s.step)
 			if done++; done == l.after+1 {
 				close(enough)
 			}
+		case engine.RunStarted:
+			restored = append(restored, inFlightOf(t, cfg.Checkpoints.Store, e.Restored)...)
+		case engine.Restarting:
+			restored = append(restored, inFlightOf(t, cfg.Checkpoints.Store, e.From)...)
 		}
 	}
 	cfg.Parallelism, cfg.Observer = l.parallelism, rec
 	asked := make(chan struct{}, 1)
-	job := start(t, s.graph(src, out, l, asked), cfg)
+	job := start(t, s.graph(src, out, l, asked, nil), cfg)
 	why := errors.New("cancelled on purpose")
 	stopped := make(chan struct{})
 	go func() {
@@ -275,7 +374,41 @@ func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[number
 	if err != nil && !errors.Is(err, why) {
 		t.Fatal(err)
 	}
-	return len(eventsOf[engine.CheckpointCompleted](rec)), len(eventsOf[engine.Restarting](rec))
+	return len(eventsOf[engine.CheckpointCompleted](rec)), len(eventsOf[engine.Restarting](rec)), restored
+}
+
+// inFlightOf is how many records a checkpoint has in flight, none if there is no
+// checkpoint.
+func inFlightOf(t *testing.T, st store.Store, path string) []uint64 {
+	if path == "" {
+		return nil
+	}
+	ck, err := reader.Open(t.Context(), st, path)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer ck.Close()
+	return []uint64{ck.Summary().InFlightRecords}
+}
+
+// loads counts the jobs that were restored with 0, 1, 2 and at least 1,000
+// records in flight.
+type loads [4]atomic.Int64
+
+func (l *loads) add(restored []uint64) {
+	var had [4]bool
+	for _, n := range restored {
+		if n <= 2 {
+			had[n] = true
+		}
+		had[3] = had[3] || n >= 1000
+	}
+	for i, h := range had {
+		if h {
+			l[i].Add(1)
+		}
+	}
 }
 
 // check compares the output with the oracle.
@@ -316,7 +449,7 @@ func (s scenario) check(t *testing.T, got []counted) {
 // topology guarantees. TIDEMARK_SEED sets the first seed, TIDEMARK_LONG the long
 // form.
 func TestRandomJobs(t *testing.T) {
-	runs, first := 40, uint64(1)
+	runs, first := 100, uint64(1)
 	if testing.Short() {
 		runs = 10
 	}
@@ -330,6 +463,7 @@ func TestRandomJobs(t *testing.T) {
 		}
 	}
 	var checkpoints, restarts, legs, records, inOrder atomic.Int64
+	var quota loads
 	t.Run("seeds", func(t *testing.T) {
 		for seed := first; seed < first+uint64(runs); seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -350,9 +484,19 @@ func TestRandomJobs(t *testing.T) {
 				if s.small {
 					cfg.Exchange = small()
 				}
-				src, out := numbers(s.splits, s.n, s.step), collect.New[counted]()
+				limit := s.step
+				if s.held > 0 {
+					_, limit = s.heldLeg()
+				}
+				src, out := numbers(s.splits, s.n, limit), collect.New[counted]()
+				if s.held > 0 {
+					s.first(t, cfg, src, out)
+				}
+				var inFlight []uint64
+				defer func() { quota.add(inFlight) }()
 				for _, l := range s.runs {
-					c, r := s.run(t, cfg, l, src, out)
+					c, r, restored := s.run(t, cfg, l, src, out)
+					inFlight = append(inFlight, restored...)
 					checkpoints.Add(int64(c))
 					restarts.Add(int64(r))
 					legs.Add(1)
@@ -366,6 +510,11 @@ func TestRandomJobs(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("RESULT TestRandomJobs jobs=%d first-seed=%d runs=%d checkpoints=%d restarts=%d records=%d in-order=%d lost=0 twice=0",
-		runs, first, legs.Load(), checkpoints.Load(), restarts.Load(), records.Load(), inOrder.Load())
+	for i, load := range []string{"no", "1", "2", "1,000 or more"} {
+		if n := quota[i].Load(); runs >= 100 && n < int64(runs/10) {
+			t.Errorf("%d of %d jobs were restored with %s records in flight, want a tenth", n, runs, load)
+		}
+	}
+	t.Logf("RESULT TestRandomJobs jobs=%d first-seed=%d runs=%d checkpoints=%d restarts=%d records=%d in-order=%d in-flight-0=%d in-flight-1=%d in-flight-2=%d in-flight-1000=%d lost=0 twice=0",
+		runs, first, legs.Load(), checkpoints.Load(), restarts.Load(), records.Load(), inOrder.Load(), quota[0].Load(), quota[1].Load(), quota[2].Load(), quota[3].Load())
 }
