@@ -73,24 +73,31 @@ func (j *job) moveObjects() error {
 			return err
 		}
 		o := j.src.objects[i]
-		m.linked = false
-		if l := j.linker(); l != nil {
-			err := l.Link(j.ctx, o.Name, m.name)
-			if m.linked = err == nil; !m.linked && !errors.Is(err, store.ErrUnsupported) {
-				return missing(o, err)
-			}
+		err := j.moveObject(m, o)
+		if !errors.Is(err, store.ErrExist) {
+			j.made = append(j.made, m.name) // perhaps only the reply was lost
 		}
-		if !m.linked {
-			if err := j.copyObject(j.ctx, o, m.name); err != nil {
-				return err
-			}
-		}
-		j.made = append(j.made, m.name)
-		if m.linked {
-			j.advance(o.Length)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// moveObject links an object, or copies it where that is not possible.
+func (j *job) moveObject(m *move, o format.Object) error {
+	if l := j.linker(); l != nil {
+		err := l.Link(j.ctx, o.Name, m.name)
+		if m.linked = err == nil; m.linked {
+			j.advance(o.Length)
+			return nil
+		}
+		if !errors.Is(err, store.ErrUnsupported) {
+			return missing(o, err)
+		}
+	}
+	m.linked = false
+	return j.copyObject(j.ctx, o, m.name)
 }
 
 // missing makes damage of the source of an error that says that an object is not

@@ -187,8 +187,8 @@ func (a *app) cp() *cobra.Command {
 		Use:   "cp SRC DST",
 		Short: "Copy a checkpoint, with all that it uses",
 		Long: `Copy a checkpoint to another place, in the same root or in another one, with
-what it uses of shared objects. Every byte is compared with its checksum on the way.
-chk-N copied to another directory's chk-N stays a checkpoint.
+what it uses of shared objects. Every byte is compared with its checksum on the
+way. chk-N copied to another directory's chk-N stays a checkpoint.
 
 A sink may have completed files of output that it publishes only later; the
 checkpoint refers to them, and they are not copied. If there are such files this
