@@ -85,7 +85,6 @@ type channel struct {
 	flight       *flight        // where its buffers lie; nil unless they are looked at
 	lost         tally
 	records      uint64 // in the result
-	written      bool
 }
 
 // fate is the word for what becomes of the data.

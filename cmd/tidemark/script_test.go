@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
 //	newer FILE                                        makes a file claim a version of the format to come
 //	cut FILE BYTES                                    cuts a file
-//	await GLOB...                                     waits until one such file is there
+//	await GLOB                                        waits until such a file is there
+//	interrupt GLOB command…                           runs a command and sends SIGINT when such a file is there
 //	schema NAME FILE                                  checks a document against docs/schema
 //	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled,
+			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
 		},
 	})
 }
@@ -97,6 +98,37 @@ func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Check(w.Commit(context.Background(), m))
+}
+
+// interrupt runs a command until a file is there and sends it SIGINT, which may
+// come too late. Its exit code has to be 0 or 130.
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	var tool string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(dir, args[1])); err == nil && tool == "" {
+			tool = filepath.Join(dir, args[1])
+		}
+	}
+	cmd := exec.Command(tool, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	ts.Check(cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for sent := false; ; { // a second signal would end it at once
+
+		select {
+		case err := <-ended:
+			if code := cmd.ProcessState.ExitCode(); code != 0 && code != 130 {
+				ts.Fatalf("exit code %d: %v", code, err)
+			}
+			return
+		case <-time.After(time.Millisecond):
+			if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 && !sent {
+				_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+				sent = true
+			}
+		}
+	}
 }
 
 // settled is for what a signal has ended: it may have come too late.
@@ -163,10 +195,8 @@ func cutFile(ts *testscript.TestScript, _ bool, args []string) {
 // that would hang.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		for _, glob := range args {
-			if found, err := filepath.Glob(ts.MkAbs(glob)); err == nil && len(found) > 0 {
-				return
-			}
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 {
+			return
 		}
 	}
 	ts.Fatalf("no %s after a minute", args[0])
