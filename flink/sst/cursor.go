@@ -13,6 +13,10 @@ type tableCursor struct {
 	top, sub *indexReader // sub is the index itself unless it has two levels
 	block    *blockReader
 	at       uint64 // of the block
+	// Blocks of entries, and those of a two-level index, follow each other in
+	// the file: so much of it is behind the last one of each. An index that
+	// leads to the same block again and again is not followed.
+	passed, passedIndex uint64
 	// The entry. Valid until the next step.
 	user, value []byte
 	sequence    uint64
@@ -74,13 +78,28 @@ func (c *tableCursor) nextBlock() (bool, error) {
 		if !more {
 			return false, nil
 		}
+		if err := c.forward(&c.passedIndex, h, "index"); err != nil {
+			return false, err
+		}
 		if c.sub, err = c.t.openIndex(h); err != nil {
 			return false, err
 		}
 	}
 }
 
+// forward requires that a block lies behind those before.
+func (c *tableCursor) forward(passed *uint64, h handle, what string) error {
+	if h.offset < *passed || h.size > maxBlock {
+		return c.t.bad(h.offset, what, wire.Malformed("a block of %d bytes behind offset %d", h.size, *passed))
+	}
+	*passed = h.offset + h.size + trailerSize
+	return nil
+}
+
 func (c *tableCursor) open(h handle) error {
+	if err := c.forward(&c.passed, h, "block"); err != nil {
+		return err
+	}
 	b, err := c.t.block(h, "block")
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ func handleOf(t testing.TB, dir string, maxParallelism int, h *metadata.Incremen
 // Every RocksDB handle of the fixtures is read to the last entry, which decode, and
 // lie under the key groups of their keys.
 func TestFixtures(t *testing.T) {
-	dbs, tables, entries, timers, equal, orphans := 0, 0, 0, 0, 0, 0
+	dbs, tables, verified, entries, timers, equal, orphans := 0, 0, 0, 0, 0, 0, 0
 	sums := map[byte]int{}
 	handles(t, func(dir string, h Handle) {
 		db, err := Open(h)
@@ -110,6 +110,12 @@ func TestFixtures(t *testing.T) {
 				sums[table.sum]++
 				tables++
 			}
+		}
+		for name, err := range db.Verify() {
+			if err != nil {
+				t.Errorf("%s %s: %v", dir, name, err)
+			}
+			verified++
 		}
 		last := -1
 		for e, err := range db.Entries() {
@@ -147,5 +153,5 @@ func TestFixtures(t *testing.T) {
 	if entries == 0 || timers == 0 || len(sums) < 2 {
 		t.Errorf("%d entries, %d timers, checksums %v", entries, timers, sums)
 	}
-	t.Logf("RESULT TestFixtures handles=%d tables=%d orphans=%d crc32c=%d xxh3=%d entries=%d timers=%d key_groups_equal=%d", dbs, tables, orphans, sums[sumCRC], sums[sumXXH3], entries, timers, equal)
+	t.Logf("RESULT TestFixtures handles=%d tables=%d verified=%d orphans=%d crc32c=%d xxh3=%d entries=%d timers=%d key_groups_equal=%d", dbs, tables, verified, orphans, sums[sumCRC], sums[sumXXH3], entries, timers, equal)
 }

@@ -50,6 +50,7 @@ type table struct {
 	delta      bool
 	external   bool // ingested: all entries have the sequence number of the manifest
 	tombstones []tombstone
+	metas      []handle // of the meta blocks, filters among them
 }
 
 // tombstone deletes the keys from start up to end that are older than it.
@@ -134,6 +135,7 @@ func (t *table) meta(h handle) error {
 		case name == metaRangeDelete:
 			ranges = &at
 		}
+		t.metas = append(t.metas, at)
 		return nil
 	})
 	if err != nil {
