@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jsonschema"
+	"github.com/tidemark-io/tidemark/flink/metadata"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store/local"
 	"github.com/tidemark-io/tidemark/writer"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 // there are:
 //
 //	checkpoint ROOT ID [savepoint] [lost] [flight] [p=N] [keys=N] [value=N] [seed=N]   writes a sample checkpoint
+//	flink DIR [VERSION]                               writes metadata of Flink, or a head that claims a version
 //	exits CODE command…                               runs a command and compares the exit code
 //	flip FILE OFFSET                                  flips a bit; a negative offset counts from the end
 //	newer FILE                                        makes a file claim a version of the format to come
@@ -61,7 +63,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
+			"flink": writeFlink, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
 		},
 	})
 }
@@ -140,6 +142,18 @@ func settled(ts *testscript.TestScript, _ bool, args []string) {
 	if list, err := os.ReadDir(dir); err == nil {
 		ts.Fatalf("%s has no manifest, and is there with %d entries", args[0], len(list))
 	}
+}
+
+func writeFlink(ts *testscript.TestScript, _ bool, args []string) {
+	m := &metadata.Metadata{Version: metadata.Version4, CheckpointID: 3, Operators: []metadata.Operator{{ID: metadata.IDOfUID("count"), Parallelism: 2, MaxParallelism: 128}}}
+	data, err := metadata.Append(nil, m)
+	ts.Check(err)
+	if len(args) > 1 {
+		v, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		binary.BigEndian.PutUint32(data[4:], uint32(v))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0])+"/_metadata", data, 0o600))
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -33,10 +33,7 @@ var ErrAmbiguous = errors.New("several jobs have checkpoints here; name the fold
 // the user named.
 func formats(st store.Store, root string, uids []string) []checkpoint.Format {
 	opts := []flink.Option{flink.WithUIDs(uids...), flink.WithShow(func(dir string) string {
-		if dir == "." {
-			return root
-		}
-		return dir // Remedy makes a path of it
+		return filepath.Join(root, filepath.FromSlash(dir))
 	})}
 	// Flink names files by the paths they had: with and without links.
 	if abs, err := filepath.Abs(root); err == nil {
