@@ -88,13 +88,14 @@ func section(object string, data io.ReaderAt, from, to int64) *wire.Reader {
 
 // recognise tells the layouts apart. The heap layout has every key group, each
 // beginning with its number; where a canonical file has the number of a state and
-// the length of a key, the number of the first group can stand by accident, so all
-// are looked at, and if there is but one, it is read.
+// the length of a key, the number of group 0 stands often and that of another one
+// only in front of a key of 64 KiB or more; so three groups are looked at, and if
+// group 0 is the only one, it is read.
 func (k *Keyed) recognise() (Layout, error) {
 	if k.file.Savepoint || slices.Contains(k.file.Offsets, 0) {
 		return Canonical, nil
 	}
-	for i, off := range k.file.Offsets {
+	for i, off := range k.file.Offsets[:min(3, len(k.file.Offsets))] {
 		var b [4]byte
 		if _, err := k.file.Data.ReadAt(b[:], off); err != nil {
 			if errors.Is(err, io.EOF) {
