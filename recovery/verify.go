@@ -2,7 +2,8 @@
 // model of package checkpoint and decides, the formats do the reading and the
 // writing.
 //
-// So far it verifies ([Verify]). What the engine does with a checkpoint is
+// It verifies ([Verify]), and makes one checkpoint of another ([Rescale],
+// [Strip], [Remap], [Copy]): a result is always a new checkpoint. What the engine does with a checkpoint is
 // called restore and is not here.
 package recovery
 

@@ -83,6 +83,7 @@ var rows = []row{
 	{"restore", restoreRow},
 	{"inspect", inspectRow},
 	{"memory", memoryRow},
+	{"change", changeRow},
 }
 
 func names() []string {
