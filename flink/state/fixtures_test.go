@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/flink/metadata"
@@ -96,7 +95,7 @@ func TestFixtures(t *testing.T) {
 				if sub.State == nil {
 					continue
 				}
-				y.where = fmt.Sprintf("%s operator %v subtask %d", strings.Join(strings.Split(dir, string(filepath.Separator))[7:], "/"), op.ID, sub.Index)
+				y.where = fmt.Sprintf("%s operator %v subtask %d", dir, op.ID, sub.Index)
 				y.operator(dir, sub.State.ManagedOperator)
 				y.keyedHandle(dir, int(op.MaxParallelism), sub.State.ManagedKeyed)
 				y.rawKeyed(dir, int(op.MaxParallelism), sub.State.RawKeyed)
