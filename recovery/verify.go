@@ -3,8 +3,8 @@
 // writing.
 //
 // It verifies ([Verify]), and makes one checkpoint of another ([Rescale],
-// [Strip], [Remap], [Copy]): a result is always a new checkpoint. What the engine does with a checkpoint is
-// called restore and is not here.
+// [Strip], [Remap], [Copy]): a result is always a new checkpoint. What the engine
+// does with a checkpoint is called restore and is not here.
 package recovery
 
 import (
