@@ -20,6 +20,7 @@ import (
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jsonschema"
 	"github.com/tidemark-io/tidemark/flink/metadata"
 	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/store/gcs/gcstest"
 	"github.com/tidemark-io/tidemark/store/local"
 	"github.com/tidemark-io/tidemark/writer"
 	"github.com/tidemark-io/tidemark/writer/writertest"
@@ -60,6 +61,10 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("REPO", here+"/../..")
 			e.Setenv("NO_COLOR", "")
+			// Whatever a script writes to gs://bucket stays with it.
+			fake := gcstest.New("bucket")
+			e.Defer(fake.Close)
+			e.Setenv("STORAGE_EMULATOR_HOST", fake.URL())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

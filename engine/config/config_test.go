@@ -143,7 +143,7 @@ func TestDefineErrors(t *testing.T) {
 		{"parallelism.default=0", `-D: parallelism.default: "0" is less than 1`},
 		{"parallelism.default=4294967297", `-D: parallelism.default: "4294967297" is no whole number of 32 bits`},
 		{"execution.checkpointing.interval=5 ms", `-D: execution.checkpointing.interval: "5 ms" is less than 10ms; use 0 to switch it off`},
-		{"state.checkpoints.dir=s3://bucket/x", `-D: state.checkpoints.dir: "s3://bucket/x": addresses of s3 are not yet supported; use a directory`},
+		{"state.checkpoints.dir=s3://bucket/x", `-D: state.checkpoints.dir: "s3://bucket/x": addresses of s3 are not yet supported; use a directory or gs://BUCKET/PREFIX`},
 		{"state.checkpoints.dir=file://host/x", `-D: state.checkpoints.dir: "file://host/x" names a host; write file:///path or the path alone`},
 		{"tidemark.exchange=remote", `-D: tidemark.exchange: "remote" is none of local, credit`},
 		{"pipeline.max-parallelism=32769", `-D: pipeline.max-parallelism: "32769" is not between 1 and 32768`},

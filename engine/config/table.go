@@ -179,10 +179,12 @@ func parseDir(text string) (string, error) {
 		return text, nil
 	case scheme == "file" && strings.HasPrefix(rest, "/"):
 		return rest, nil
+	case scheme == "gs" && strings.Trim(rest, "/") != "":
+		return text, nil
 	case scheme == "file":
 		return "", fmt.Errorf("%q names a host; write file:///path or the path alone", text)
 	}
-	return "", fmt.Errorf("%q: addresses of %s are %w; use a directory", text, scheme, ErrNotYet)
+	return "", fmt.Errorf("%q: addresses of %s are %w; use a directory or gs://BUCKET/PREFIX", text, scheme, ErrNotYet)
 }
 
 // atLeastOne checks a number that is kept nowhere.

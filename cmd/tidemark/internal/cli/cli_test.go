@@ -110,7 +110,7 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := prepare(s, conf.Values())
+	u, err := prepare(t.Context(), s, conf.Values())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestNetworkSettingsArrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := prepare(s, nil)
+	u, err := prepare(t.Context(), s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestDefaultsSuitTheEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := prepare(s, nil)
+	u, err := prepare(t.Context(), s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ Exit code 1 says that something is damaged, 4 that no checkpoint is intact.`,
 }
 
 func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, now time.Time) error {
-	p, err := place.Open(path)
+	p, err := place.Open(ctx, path)
 	if err != nil {
 		return err
 	}

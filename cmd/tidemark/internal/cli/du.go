@@ -46,7 +46,7 @@ how evenly it is spread over the key groups.`,
 }
 
 func (a *app) measure(ctx context.Context, path string, groups, orphans bool) error {
-	p, err := place.Open(path, a.uids...)
+	p, err := place.Open(ctx, path, a.uids...)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ If PATH is a root, the newest complete checkpoint is shown.`,
 }
 
 func (a *app) inspectPath(ctx context.Context, path string, want document.Lists) error {
-	p, err := place.Open(path, a.uids...)
+	p, err := place.Open(ctx, path, a.uids...)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func list(ctx context.Context, paths []string) ([]document.Line, error) {
 }
 
 func listOne(ctx context.Context, path string) ([]document.Line, error) {
-	p, err := place.Open(path)
+	p, err := place.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}

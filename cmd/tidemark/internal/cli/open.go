@@ -31,7 +31,7 @@ func (a *app) uidFlag(cmd *cobra.Command) {
 // openNewest opens the checkpoint that a path means, the newest complete one if
 // it is a root, and says which that is. The caller closes it.
 func (a *app) openNewest(ctx context.Context, path string) (*opened, error) {
-	p, err := place.Open(path, a.uids...)
+	p, err := place.Open(ctx, path, a.uids...)
 	if err != nil {
 		return nil, err
 	}

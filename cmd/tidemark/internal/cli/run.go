@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jobs"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/config"
@@ -185,7 +186,7 @@ func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, value
 	if err != nil {
 		return usageError{err}
 	}
-	setup, err := prepare(s, values)
+	setup, err := prepare(ctx, s, values)
 	if err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func jobError(err error) error {
 // spillDir is where tasks spill, below a checkpoint root. Its name is none that an
 // object can have, so the store does not see it.
 func spillDir(root string) string {
-	if root == "" {
+	if root == "" || place.IsAddress(root) {
 		root = filepath.Join(os.TempDir(), "tidemark")
 	}
 	return filepath.Join(root, ".tm-spill")

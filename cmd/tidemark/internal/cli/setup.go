@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,19 +11,19 @@ import (
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/config"
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/faults"
-	"github.com/tidemark-io/tidemark/store/local"
 )
 
 // setup is a configuration of the engine with what was opened for it.
 type setup struct {
 	config engine.Config
-	stores []*local.Store
+	stores []place.Root
 	// stale are spill files of earlier runs. They can be deleted when this run
 	// holds the root.
 	stale []string
@@ -30,7 +31,7 @@ type setup struct {
 
 // prepare makes the engine's configuration of the settings and opens the stores
 // it names. After an error nothing is left open.
-func prepare(s config.Settings, values []config.Value) (*setup, error) {
+func prepare(ctx context.Context, s config.Settings, values []config.Value) (*setup, error) {
 	u := &setup{config: engine.Config{
 		Parallelism: s.Job.Parallelism, KeyGroups: s.Job.KeyGroups, DisableChaining: !s.Job.Chaining,
 		Exchange: exchange.Config{
@@ -47,7 +48,7 @@ func prepare(s config.Settings, values []config.Value) (*setup, error) {
 	for _, v := range values {
 		u.config.Settings = append(u.config.Settings, format.Setting{Key: v.Key, Value: v.Value, Origin: v.Origin.String()})
 	}
-	if err := u.open(s); err != nil {
+	if err := u.open(ctx, s); err != nil {
 		u.close()
 		return nil, err
 	}
@@ -79,15 +80,15 @@ func bufferTimeout(n config.Network) time.Duration {
 // open opens the checkpoint root, which is created if it is absent, and what is to
 // be restored. Without a root the job runs without checkpoints, but may still be
 // restored from one.
-func (u *setup) open(s config.Settings) error {
+func (u *setup) open(ctx context.Context, s config.Settings) error {
 	c := s.Checkpoints
 	if c.Dir == "" {
 		if s.Restore.From == "latest" {
 			return usage("--restore latest needs --checkpoint-dir")
 		}
-		return u.restore(s.Restore, "")
+		return u.restore(ctx, s.Restore, "")
 	}
-	root, err := u.local(c.Dir, local.WithCreate())
+	root, err := u.root(ctx, c.Dir, true)
 	if err != nil {
 		return err
 	}
@@ -103,41 +104,52 @@ func (u *setup) open(s config.Settings) error {
 		Retained: c.NumRetained, Compression: c.Compression, Software: "tidemark " + newVersion().Version, Location: c.Dir,
 	}
 	u.stale, _ = filepath.Glob(filepath.Join(spillDir(c.Dir), "exchange-*.spill"))
-	return u.restore(s.Restore, c.Dir)
+	return u.restore(ctx, s.Restore, c.Dir)
 }
 
 // restore finds the checkpoint to start from. One of the job's own root is named
 // within it, because restoring an older one starts a new lineage there. One of
 // another root is read through a store of its own and never referenced by the
 // checkpoints to come (R13).
-func (u *setup) restore(r config.Restore, dir string) error {
+func (u *setup) restore(ctx context.Context, r config.Restore, dir string) error {
 	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored,
 		WithoutInFlight: uint64(max(r.WithoutInFlight, 0)), OnCorruptChannelState: engine.CorruptPolicy(r.OnCorrupt)}
 	if r.From == "" || r.From == "latest" {
 		u.config.Restore.From = r.From
 		return nil
 	}
-	path := filepath.Clean(strings.TrimSuffix(filepath.ToSlash(r.From), "/"+layout.Manifest))
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s: %w; \"tidemark ls\" lists a root's checkpoints", r.From, checkpoint.ErrNone)
+	path := place.Clean(filepath.ToSlash(r.From))
+	if !place.IsAddress(path) {
+		if err := checkLocal(path, r.From); err != nil {
+			return err
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		path = abs
 	}
-	if _, _, ok := layout.ParseDir(filepath.Base(path)); !ok && isRoot(path) {
-		return usage("%s is a root, not a checkpoint: name one of those that \"tidemark ls %s\" lists, or --checkpoint-dir %s --restore latest", r.From, path, path)
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
-	u.config.Restore.From = filepath.Base(abs)
-	parent := filepath.Dir(abs)
+	parent, name := place.Split(path)
+	u.config.Restore.From = name
 	if dir != "" && same(parent, dir) {
 		return nil
 	}
-	st, err := u.local(parent)
+	st, err := u.root(ctx, parent, false)
 	if err != nil {
 		return err
 	}
 	u.config.Restore.External = st
+	return nil
+}
+
+// checkLocal says early what a user often gets wrong about a local path.
+func checkLocal(path, given string) error {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w; \"tidemark ls\" lists a root's checkpoints", given, checkpoint.ErrNone)
+	}
+	if _, _, ok := layout.ParseDir(filepath.Base(path)); !ok && isRoot(path) {
+		return usage("%s is a root, not a checkpoint: name one of those that \"tidemark ls %s\" lists, or --checkpoint-dir %s --restore latest", given, path, path)
+	}
 	return nil
 }
 
@@ -150,8 +162,11 @@ func isRoot(dir string) bool {
 	return len(below) > 0
 }
 
-// same tells whether two paths are one directory.
+// same tells whether two paths are one directory, or two addresses one place.
 func same(a, b string) bool {
+	if place.IsAddress(a) || place.IsAddress(b) {
+		return strings.TrimRight(a, "/") == strings.TrimRight(b, "/")
+	}
 	x, err := os.Stat(a)
 	if err != nil {
 		return false
@@ -160,8 +175,9 @@ func same(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-func (u *setup) local(dir string, opts ...local.Option) (*local.Store, error) {
-	st, err := local.Open(dir, opts...)
+// root opens a store that is closed with the setup.
+func (u *setup) root(ctx context.Context, dir string, create bool) (store.Store, error) {
+	st, err := place.OpenRoot(ctx, dir, create)
 	if err != nil {
 		return nil, err
 	}

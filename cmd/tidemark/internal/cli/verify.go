@@ -179,7 +179,7 @@ func (v *verifier) run(ctx context.Context, paths []string) (err error) {
 
 // path checks the checkpoints that a path means.
 func (v *verifier) path(ctx context.Context, path string) error {
-	p, err := place.Open(path, v.uids...)
+	p, err := place.Open(ctx, path, v.uids...)
 	if err != nil {
 		return err
 	}

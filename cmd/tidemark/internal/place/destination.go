@@ -3,14 +3,11 @@ package place
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
+	gopath "path"
 	"path/filepath"
 	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
-	"github.com/tidemark-io/tidemark/store/local"
 )
 
 // Destination is where a tool makes a checkpoint.
@@ -19,7 +16,7 @@ type Destination struct {
 	Path   string            // below that store's root
 	Shown  string            // as it was given
 
-	store *local.Store // nil if it is the source's
+	store Root // nil if it is the source's
 }
 
 // ErrParent is the error for a destination in a directory that does not exist.
@@ -30,30 +27,19 @@ var ErrParent = errors.New("the directory that it is to be in does not exist")
 // store, so that objects can be linked there instead of copied. Nothing may be
 // at the path yet. The caller closes the destination before the place.
 func (p *Place) Destination(ctx context.Context, source, path string) (*Destination, error) {
-	if scheme, _, ok := strings.Cut(path, "://"); ok {
-		return nil, fmt.Errorf("%s: %w, not %s", path, ErrScheme, scheme)
+	shown := path
+	if !IsAddress(path) {
+		shown = filepath.Clean(path)
 	}
-	shown := filepath.Clean(path)
-	if _, err := os.Lstat(shown); err == nil {
-		return nil, fmt.Errorf("%s: %w; a tool never writes in place, so name another DST", shown, checkpoint.ErrExists)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	parent, err := filepath.EvalSymlinks(filepath.Dir(shown))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", shown, ErrParent)
-	}
-	if err == nil {
-		parent, err = filepath.Abs(parent)
-	}
+	parent, base, err := parentOf(ctx, strings.TrimRight(shown, "/"))
 	if err != nil {
 		return nil, err
 	}
-	base, of := filepath.Base(shown), p.formatOf(ctx, source)
+	of := p.formatOf(ctx, source)
 	if below, ok := p.below(parent); ok {
-		return &Destination{Format: p.formats[of], Path: filepath.ToSlash(filepath.Join(below, base)), Shown: shown}, nil
+		return &Destination{Format: p.formats[of], Path: gopath.Join(below, base), Shown: shown}, nil
 	}
-	st, err := local.Open(parent)
+	st, err := OpenRoot(ctx, parent, false)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +58,10 @@ func (p *Place) formatOf(ctx context.Context, below string) int {
 
 // below is the path of a directory below the root, if it is there.
 func (p *Place) below(dir string) (string, bool) {
+	if IsAddress(p.Root) || IsAddress(dir) {
+		rest, ok := strings.CutPrefix(dir+"/", strings.TrimRight(p.Root, "/")+"/")
+		return strings.Trim(rest, "/"), ok
+	}
 	root, err := filepath.EvalSymlinks(p.Root)
 	if err == nil {
 		root, err = filepath.Abs(root)
@@ -83,7 +73,7 @@ func (p *Place) below(dir string) (string, bool) {
 	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
 		return "", false
 	}
-	return rel, true
+	return filepath.ToSlash(rel), true
 }
 
 // Close gives the store back.

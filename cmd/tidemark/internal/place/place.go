@@ -18,12 +18,7 @@ import (
 	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/native"
 	"github.com/tidemark-io/tidemark/store"
-	"github.com/tidemark-io/tidemark/store/local"
 )
-
-// ErrScheme is the error for an address of a storage that this version does not
-// know.
-var ErrScheme = errors.New("only local directories are supported so far")
 
 // ErrAmbiguous is the error for a path below which several jobs have checkpoints,
 // where one checkpoint is needed.
@@ -36,7 +31,9 @@ func formats(st store.Store, root string, uids []string) []checkpoint.Format {
 		return filepath.Join(root, filepath.FromSlash(dir))
 	})}
 	// Flink names files by the paths they had: with and without links.
-	if abs, err := filepath.Abs(root); err == nil {
+	if IsAddress(root) {
+		opts = append(opts, flink.WithRoot(root))
+	} else if abs, err := filepath.Abs(root); err == nil {
 		opts = append(opts, flink.WithRoot(filepath.ToSlash(abs)))
 		if real, err := filepath.EvalSymlinks(abs); err == nil && real != abs {
 			opts = append(opts, flink.WithRoot(filepath.ToSlash(real)))
@@ -53,10 +50,10 @@ type describer interface {
 
 // Place is an opened root and what the path means in it.
 type Place struct {
-	Root string // directory of the store, as it leads there from here
+	Root string // directory or address of the store, as it leads there from here
 	Path string // of one checkpoint below the root; "" for the root itself
 
-	store   *local.Store
+	store   Root
 	formats []checkpoint.Format
 }
 
@@ -64,23 +61,16 @@ type Place struct {
 // manifest in that. References of a checkpoint are relative to the root, so the
 // root has to be opened even if one checkpoint is meant. The caller closes the
 // place. The uids name operators of which a checkpoint has only a hash.
-func Open(path string, uids ...string) (*Place, error) {
-	if scheme, _, ok := strings.Cut(path, "://"); ok {
-		return nil, fmt.Errorf("%s: %w, not %s", path, ErrScheme, scheme)
-	}
-	root, below, err := split(path)
-	if err != nil {
-		return nil, err
-	}
-	st, err := local.Open(root)
+func Open(ctx context.Context, path string, uids ...string) (*Place, error) {
+	root, below, st, err := split(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	return &Place{Root: root, Path: below, store: st, formats: formats(st, root, uids)}, nil
 }
 
-// split cuts a path into a root and what is below it.
-func split(path string) (root, below string, err error) {
+// splitPath cuts a local path into a root and what is below it.
+func splitPath(path string) (root, below string, err error) {
 	path = filepath.Clean(path)
 	info, err := os.Stat(path)
 	switch base := filepath.Base(path); {
@@ -122,9 +112,7 @@ func has(dir, name string) bool {
 func (p *Place) Close() error { return p.store.Close() }
 
 // Show is the path that leads from here to something below the root.
-func (p *Place) Show(below string) string {
-	return filepath.Join(p.Root, filepath.FromSlash(below))
-}
+func (p *Place) Show(below string) string { return Join(p.Root, below) }
 
 // Remedy makes a command that names things below the root one that works from
 // here.
