@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/jobs"
-	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/config"
 	"github.com/tidemark-io/tidemark/engine/runtime"
