@@ -7,7 +7,7 @@
 //	savepoint-<n>/…           the same for savepoints; self-contained
 //	shared/…                  data objects that several checkpoints use
 //	runs/<n>                  one object for each run that ever used the root
-//	history/…                 what became of attempts
+//	history/<run>-<id>        what became of an attempt that has ended
 package layout
 
 import (
@@ -58,6 +58,22 @@ func ParseRun(name string) (n uint64, ok bool) {
 		return 0, false
 	}
 	return parseID(digits)
+}
+
+// Attempt is the name of the object that says what became of an attempt of a run,
+// "history/2-7". A run uses an id once; a later run may use one again of which
+// nothing was committed.
+func Attempt(run, id uint64) string {
+	return History + "/" + strconv.FormatUint(run, 10) + "-" + strconv.FormatUint(id, 10)
+}
+
+// ParseAttempt reads a name made by [Attempt].
+func ParseAttempt(name string) (run, id uint64, ok bool) {
+	rest, ok := strings.CutPrefix(name, History+"/")
+	first, second, cut := strings.Cut(rest, "-")
+	run, runOK := parseID(first)
+	id, idOK := parseID(second)
+	return run, id, ok && cut && runOK && idOK
 }
 
 // parseID reads a decimal number in its only spelling.

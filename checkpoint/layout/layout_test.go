@@ -13,6 +13,9 @@ func TestNamesReadBack(t *testing.T) {
 		if got, ok := ParseRun(Run(id)); got != id || !ok {
 			t.Errorf("run %d reads back as %d, %v", id, got, ok)
 		}
+		if run, got, ok := ParseAttempt(Attempt(3, id)); run != 3 || got != id || !ok {
+			t.Errorf("attempt %d reads back as %d of run %d, %v", id, got, run, ok)
+		}
 	}
 	if got := Data("chk-7", "00ff", 3); got != "chk-7/00ff-3.data" || DataWriter(got) != "00ff" {
 		t.Errorf("data object %q of writer %q", got, DataWriter(got))
@@ -31,6 +34,11 @@ func TestOtherNamesAreRefused(t *testing.T) {
 	for _, name := range []string{"runs/", "runs/01", "run/1", "runs/1/2", "1"} {
 		if n, ok := ParseRun(name); ok {
 			t.Errorf("%q is taken for run %d", name, n)
+		}
+	}
+	for _, name := range []string{"history/", "history/1", "history/1-", "history/01-2", "history/1-2-3", "runs/1-2", "1-2"} {
+		if run, id, ok := ParseAttempt(name); ok {
+			t.Errorf("%q is taken for attempt %d of run %d", name, id, run)
 		}
 	}
 	for _, name := range []string{"chk-7/MANIFEST", "a.data", "a-x.data", "a-1", "a-01.data"} {

@@ -75,6 +75,9 @@ type CheckpointConfig struct {
 	AlignedTimeout time.Duration
 	// Retained is how many completed checkpoints are kept; 0 is 3.
 	Retained int
+	// History is of how many ended attempts a record is kept below history/ of
+	// the root; 0 is 1,000, negative writes none.
+	History int
 	// Objects is how many data objects a checkpoint is written to in
 	// parallel; 0 is the writer's default.
 	Objects int

@@ -26,9 +26,10 @@ type coordinator struct {
 	ended    int                     // tasks that processed all their data
 	failures int                     // in a row
 	lastEnd  time.Time
-	asked    bool // consider is called again by a timer
-	closed   bool // nothing is triggered any more
-	closing  bool // run returns when nothing is under way
+	spent    []spent // by task, when the last checkpoint ended
+	asked    bool    // consider is called again by a timer
+	closed   bool    // nothing is triggered any more
+	closing  bool    // run returns when nothing is under way
 	done     chan struct{}
 }
 
@@ -275,8 +276,9 @@ func (c *coordinator) completed(p *pending, m *format.Manifest) {
 	c.failures = 0
 	c.lastEnd = a.cfg.Clock.Now()
 	e := CheckpointCompleted{ID: p.id, Path: p.path, Bytes: m.Summary.StateBytes, Entries: m.Summary.Entries, Duration: c.lastEnd.Sub(p.triggered)}
+	e.Record = c.record(p, c.lastEnd, nil)
 	for _, k := range p.acks {
-		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.alignment), max(e.MaxStartDelay, k.startDelay)
+		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.seen.alignment), max(e.MaxStartDelay, k.seen.startDelay)
 		e.MaxSync = max(e.MaxSync, k.sync)
 	}
 	publishes := p.kind == format.Checkpoint || p.final
@@ -335,7 +337,7 @@ func (c *coordinator) aborted(p *pending, reason error) {
 	a := c.a
 	c.current.Store(nil)
 	c.lastEnd = a.cfg.Clock.Now()
-	a.observe(CheckpointFailed{ID: p.id, Path: p.path, Reason: reason})
+	a.observe(CheckpointFailed{ID: p.id, Path: p.path, Reason: reason, Record: c.record(p, c.lastEnd, reason)})
 	p.reply(reason)
 	switch {
 	case errors.Is(reason, errAttempt):

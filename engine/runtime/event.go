@@ -1,6 +1,10 @@
 package runtime
 
-import "time"
+import (
+	"time"
+
+	record "github.com/tidemark-io/tidemark/history"
+)
 
 // Observer is told what happens to a job. Observe is called by the engine's
 // goroutines, one call at a time, and must return soon.
@@ -55,6 +59,8 @@ type CheckpointCompleted struct {
 	// subtasks. Sync is the phase in which a subtask hands its state over and
 	// processes no records.
 	MaxAlignment, MaxStartDelay, MaxSync time.Duration
+	// Record is what history keeps of it. It must not be changed.
+	Record *record.Attempt
 }
 
 // CheckpointFailed says that a checkpoint was given up. Nothing of it is
@@ -63,6 +69,7 @@ type CheckpointFailed struct {
 	ID     uint64
 	Path   string
 	Reason error
+	Record *record.Attempt // what history keeps of it; must not be changed
 }
 
 // CheckpointRemoved says that a checkpoint was deleted since newer ones are

@@ -50,9 +50,9 @@ func channelSpec(kind format.Kind) StateSpec {
 type flight struct {
 	parts []part
 	input []*future // by gate; nil where there is nothing to wait for
-	// alignment is how long the barriers of an unaligned checkpoint took; it
-	// is set before the last input future.
-	alignment time.Duration
+	// seen is how the barriers of an unaligned checkpoint came; it is set before
+	// the last input future.
+	seen seen
 }
 
 // awaited reports whether there is an input part, which the barriers of the
@@ -205,8 +205,9 @@ func (r *inFlight) load(scratch []byte) error {
 }
 
 // writeBuffers writes the rows of one channel state, in their order, and counts
-// the records that begin in them. It holds the payload of two at a time.
-func writeBuffers(sl *writer.Slice, rows []inFlight) (records uint64, err error) {
+// the records that begin in them, and the bytes. It holds the payload of two at a
+// time.
+func writeBuffers(sl *writer.Slice, rows []inFlight) (records, bytes uint64, err error) {
 	slices.SortStableFunc(rows, func(a, b inFlight) int {
 		return slices.Compare([]uint64{uint64(a.Receiver), uint64(a.Sender), a.Generation, a.Sequence},
 			[]uint64{uint64(b.Receiver), uint64(b.Sender), b.Generation, b.Sequence})
@@ -226,12 +227,13 @@ func writeBuffers(sl *writer.Slice, rows []inFlight) (records uint64, err error)
 			err = load(i + 1)
 		}
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		b := &rows[i].Buffer
 		if err := sl.Buffer(*b); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
+		bytes += uint64(len(b.Payload))
 		var next []byte
 		if i+1 < len(rows) && follows(rows[i+1].Buffer, *b) {
 			next = rows[i+1].Payload
@@ -239,7 +241,7 @@ func writeBuffers(sl *writer.Slice, rows []inFlight) (records uint64, err error)
 		records += recordsIn(*b, next)
 		b.Payload = nil // the scratch is used again
 	}
-	return records, nil
+	return records, bytes, nil
 }
 
 // follows reports whether a buffer continues another one of the same channel.
@@ -323,7 +325,7 @@ func (in *input) stopCapture() {
 		}
 		captured := g.capture.Stop()
 		if fl := in.task.flight; fl != nil && fl.input != nil {
-			fl.alignment = in.task.snapshots.alignment
+			fl.seen = in.task.snapshots.barriers.newest()
 			fl.input[i].resolve(captured)
 		} else {
 			exchange.ReleaseAll(captured)

@@ -20,6 +20,7 @@ type input struct {
 
 	replay *replay // recovered in-flight data, nil when it is processed
 
+	taken uint64     // bytes of data, since the start
 	turn  int        // gate that is asked next
 	open  *gateInput // gate of the buffer being read, nil if none
 	ended int        // channels that sent the end of data
@@ -118,6 +119,7 @@ func (in *input) poll() (bool, error) {
 		if el.Event != nil {
 			return true, in.event(g, el.Channel, el.Event)
 		}
+		in.taken += uint64(len(el.Buffer.Bytes()))
 		g.channel, g.buffer = el.Channel, el.Buffer
 		if g.capture != nil && g.capture.Active() {
 			g.capture.Note(el.Channel, el.Buffer)

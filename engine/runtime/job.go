@@ -21,6 +21,8 @@ type Job struct {
 	done    chan struct{}
 	err     error // valid when done is closed
 
+	historian *historian // nil if no history is kept
+
 	observing sync.Mutex
 
 	mu      sync.Mutex
@@ -44,6 +46,7 @@ func Start(ctx context.Context, g *Graph, cfg Config) (*Job, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.close(), j.unlock())
 	}
+	j.historian = newHistorian(ctx, &j.cfg)
 	ctx, j.cancel = context.WithCancelCause(ctx)
 	go j.run(ctx, p, r)
 	return j, nil
@@ -54,6 +57,7 @@ func (j *Job) run(ctx context.Context, p *plan, r *restored) {
 	defer close(j.done)
 	err := j.attempts(ctx, p, r)
 	j.cancel(err)
+	j.historian.close()
 	if j.err = err; j.unlock() != nil {
 		j.cfg.Logger.Warn("the lock of the checkpoint directory was not given back")
 	}

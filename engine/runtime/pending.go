@@ -63,10 +63,12 @@ type ack struct {
 	slices     []format.Slice
 	err        error
 	watermarks []int64 // by operator of the chain
-	alignment  time.Duration
-	startDelay time.Duration
+	at         time.Time
+	seen       seen
 	sync       time.Duration
-	unaligned  bool // barriers overtook the data on the inputs that allow it
+	async      time.Duration // from there to the end of writing
+	persisted  uint64        // bytes of in-flight data
+	unaligned  bool          // barriers overtook the data on the inputs that allow it
 }
 
 // begin lets somebody use the writer, until they call writing.Done. It returns

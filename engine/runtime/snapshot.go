@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/tidemark-io/tidemark/engine/barrier"
 	"github.com/tidemark-io/tidemark/format"
@@ -57,7 +56,8 @@ type part struct {
 	release func() // called in any case; may be nil
 	// rows, in place of write, waits for in-flight data and returns its rows;
 	// without rows there is no slice.
-	rows func(context.Context) ([]inFlight, error)
+	rows     func(context.Context) ([]inFlight, error)
+	inFlight uint64 // bytes of the rows, when they are written
 }
 
 // ID is the id of the checkpoint.
@@ -106,19 +106,10 @@ func (s *Snapshot) SplitTimes(times []SplitTime) {
 
 // snapshots follows the checkpoints of one task.
 type snapshots struct {
-	begun      time.Time // first barrier of the current checkpoint
-	alignment  time.Duration
-	startDelay time.Duration
-	cancel     context.CancelFunc // of the one being written
-	writing    sync.WaitGroup
+	barriers barriers
+	cancel   context.CancelFunc // of the one being written
+	writing  sync.WaitGroup
 }
-
-func (s *snapshots) first(a barrier.Action, now time.Time) {
-	s.begun, s.alignment = now, 0
-	s.startDelay = max(now.Sub(time.UnixMilli(a.Barrier.Timestamp)), 0)
-}
-
-func (s *snapshots) last(now time.Time) { s.alignment = now.Sub(s.begun) }
 
 // wait waits until nothing is written any more.
 func (s *snapshots) wait() { s.writing.Wait() }
@@ -150,6 +141,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		return err
 	}
 	overtaken := b.Alignment == barrier.Unaligned && t.input != nil
+	seen := t.snapshots.barriers.of(b.ID)
 	if overtaken {
 		t.inputParts(fl)
 		ack.unaligned = true
@@ -157,8 +149,9 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	s.parts = append(s.parts, fl.parts...)
 	ctx, cancel := context.WithCancel(p.ctx)
 	t.snapshots.cancel = cancel
-	ack.task, ack.alignment, ack.startDelay = t.number, t.snapshots.alignment, t.snapshots.startDelay
-	ack.sync = t.attempt.cfg.Clock.Now().Sub(began)
+	ack.task, ack.seen = t.number, seen
+	handed := t.attempt.cfg.Clock.Now()
+	ack.sync = handed.Sub(began)
 	for i := range t.ops {
 		ack.watermarks = append(ack.watermarks, t.ops[i].watermark)
 	}
@@ -167,10 +160,12 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer t.snapshots.writing.Done()
 		defer p.writing.Done()
 		defer cancel()
-		ack.slices, ack.err = s.write(ctx, p)
+		ack.slices, ack.persisted, ack.err = s.write(ctx, p)
 		if overtaken && ack.err == nil && fl.awaited() {
-			ack.alignment = fl.alignment
+			ack.seen = fl.seen
 		}
+		ack.at = t.attempt.cfg.Clock.Now()
+		ack.async = ack.at.Sub(handed)
 		t.attempt.acknowledge(p, ack)
 		var panicked *TaskError
 		if errors.As(ack.err, &panicked) {
@@ -267,20 +262,22 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 	}
 }
 
-// write writes all parts, one after the other.
-func (s *Snapshot) write(ctx context.Context, p *pending) ([]format.Slice, error) {
+// write writes all parts, one after the other, and returns how many bytes of
+// in-flight data are among them.
+func (s *Snapshot) write(ctx context.Context, p *pending) (written []format.Slice, inFlight uint64, err error) {
 	defer s.release()
-	written := make([]format.Slice, 0, len(s.parts))
+	written = make([]format.Slice, 0, len(s.parts))
 	for i := range s.parts {
 		sl, there, err := s.parts[i].run(ctx, p, s.task.subtask)
+		inFlight += s.parts[i].inFlight
 		if err != nil {
-			return nil, fmt.Errorf("operator %q, subtask %d, state %q: %w", s.parts[i].env.UID, s.task.subtask, s.parts[i].spec.Name, err)
+			return nil, 0, fmt.Errorf("operator %q, subtask %d, state %q: %w", s.parts[i].env.UID, s.task.subtask, s.parts[i].spec.Name, err)
 		}
 		if there {
 			written = append(written, sl)
 		}
 	}
-	return written, nil
+	return written, inFlight, nil
 }
 
 // run writes one part as a slice; there is none for channels that held nothing.
@@ -302,8 +299,9 @@ func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.
 			return slice, false, err
 		}
 		write = func(_ context.Context, sl *writer.Slice) error {
-			n, err := writeBuffers(sl, rows)
+			n, bytes, err := writeBuffers(sl, rows)
 			p.inFlight(pt.edge, n)
+			pt.inFlight = bytes
 			return err
 		}
 	}
@@ -353,9 +351,8 @@ func (s *Snapshot) release() {
 
 // triggered begins a checkpoint at a source.
 func (t *Task) triggered(b barrier.Barrier) error {
-	now := t.attempt.cfg.Clock.Now()
-	t.snapshots.first(barrier.Action{Barrier: b}, now)
-	t.snapshots.last(now)
+	t.firstBarrier(b.ID)
+	t.lastBarrier()
 	return t.snapshot(b)
 }
 

@@ -361,13 +361,12 @@ func (t *Task) emit(e exchange.Event) error {
 
 // act performs what the barrier handler decided.
 func (t *Task) act(actions []barrier.Action) error {
-	now := t.attempt.cfg.Clock.Now()
 	for _, a := range actions {
 		switch a.Kind {
 		case barrier.First:
-			t.snapshots.first(a, now)
+			t.firstBarrier(a.ID)
 		case barrier.Last:
-			t.snapshots.last(now)
+			t.lastBarrier()
 		case barrier.Snapshot:
 			if err := t.snapshot(a.Barrier); err != nil {
 				return err
@@ -377,7 +376,7 @@ func (t *Task) act(actions []barrier.Action) error {
 			g.gate.Resume(c)
 		case barrier.Abort:
 			if a.Reason != barrier.ReasonCoordinator {
-				t.attempt.decline(a.ID, fmt.Errorf("%s: %v", t.name, a.Reason))
+				t.attempt.decline(a.ID, &declinedError{task: t.name, reason: a.Reason})
 			}
 		case barrier.ForwardCancel:
 			if err := t.emit(exchange.NewCancel(a.ID)); err != nil {

@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -16,17 +16,43 @@ const (
 
 // timeAccount adds up a task's time by activity. The task writes, anybody reads.
 type timeAccount struct {
+	mu    sync.Mutex
 	doing activity
-	since time.Time
-	total [3]atomic.Int64 // nanoseconds
+	since time.Time // zero before the start
+	total spent
 }
 
-func (a *timeAccount) start(now time.Time) { a.doing, a.since = busy, now }
+// spent is time by activity.
+type spent [3]time.Duration
+
+func (s spent) minus(t spent) spent {
+	for i := range s {
+		s[i] = max(s[i]-t[i], 0)
+	}
+	return s
+}
+
+func (a *timeAccount) start(now time.Time) { a.enter(busy, now) }
 
 // enter ends one activity and begins another.
 func (a *timeAccount) enter(next activity, now time.Time) {
-	a.total[a.doing].Add(int64(now.Sub(a.since)))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.since.IsZero() {
+		a.total[a.doing] += now.Sub(a.since)
+	}
 	a.doing, a.since = next, now
+}
+
+// until returns the time up to now, what the task is doing included.
+func (a *timeAccount) until(now time.Time) spent {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.total
+	if !a.since.IsZero() {
+		s[a.doing] += max(now.Sub(a.since), 0)
+	}
+	return s
 }
 
 // Stats is a picture of a running job.
@@ -34,8 +60,7 @@ type Stats struct {
 	Tasks []TaskStats
 }
 
-// TaskStats is a picture of one subtask. The times cover what ended: the
-// present activity is added when it changes.
+// TaskStats is a picture of one subtask.
 type TaskStats struct {
 	UID     string // of the first operator
 	Subtask int
@@ -56,12 +81,11 @@ func (j *Job) Stats() Stats {
 	if a == nil {
 		return s
 	}
+	now := j.cfg.Clock.Now()
 	for _, t := range a.tasks {
+		doing := t.times.until(now)
 		ts := TaskStats{UID: t.ops[0].env.UID, Subtask: t.subtask,
-			Busy:          time.Duration(t.times.total[busy].Load()),
-			Backpressured: time.Duration(t.times.total[backpressured].Load()),
-			Idle:          time.Duration(t.times.total[idle].Load()),
-		}
+			Busy: doing[busy], Backpressured: doing[backpressured], Idle: doing[idle]}
 		for _, p := range t.partsOut {
 			st := p.Stats()
 			ts.FramesOut += st.Frames

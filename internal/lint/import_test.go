@@ -10,8 +10,8 @@ import (
 // the next line that fits better) the packages of ours that it may import, as
 // prefixes. The arrows go down only.
 var house = map[string][]string{
-	"cmd/tidemark": {"cmd/tidemark", "engine", "convert", "recovery", "native", "reader", "writer", "flink", "rescale", "checkpoint", "store", "format", "keygroup", "internal"},
-	"engine":       {"engine", "writer", "reader", "rescale", "checkpoint", "store", "format", "keygroup"},
+	"cmd/tidemark": {"cmd/tidemark", "engine", "convert", "recovery", "native", "reader", "writer", "flink", "rescale", "history", "checkpoint", "store", "format", "keygroup", "internal"},
+	"engine":       {"engine", "writer", "reader", "rescale", "history", "checkpoint", "store", "format", "keygroup"},
 	"convert":      {"convert", "flink", "writer", "reader", "checkpoint"},
 	"recovery":     {"recovery", "checkpoint", "rescale", "store", "keygroup"},
 	"native":       {"native", "reader", "writer", "rescale", "checkpoint", "store", "format", "keygroup"},
@@ -20,6 +20,7 @@ var house = map[string][]string{
 	"flink":        {"flink", "checkpoint", "store", "keygroup"},
 	"flink/oracle": {"flink", "internal/testkit"},
 	"rescale":      {"rescale", "checkpoint", "keygroup"},
+	"history":      {"history", "checkpoint/layout", "store"},
 	"checkpoint":   {"checkpoint", "store", "format", "keygroup"},
 	"store":        {"store"},
 	"format":       {"format", "keygroup"},
