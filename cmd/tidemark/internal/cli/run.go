@@ -78,13 +78,16 @@ func (a *app) run() *cobra.Command {
 	var file string
 	var defines []string
 	var printConfig bool
+	stop := stopCheckpoint
 	cmd := &cobra.Command{
 		Use:   "run JOB",
 		Short: "Run a job of the catalogue",
 		Long: `Run a job of the catalogue ("tidemark jobs" lists it) to the end of its input.
 
 SIGINT or SIGTERM stops the sources, takes a final checkpoint, publishes the
-output and exits with 0; a second one quits at once.
+output and exits with 0; a second one quits at once. With --stop savepoint the
+final checkpoint is a savepoint: self-contained, without in-flight data, and
+kept until you remove it.
 
 Flags are short for configuration keys; "tidemark help configuration" lists all.`,
 		Example: `  tidemark run flights --input testdata/flights-20k.json --sink-dir out \
@@ -100,6 +103,7 @@ Flags are short for configuration keys; "tidemark help configuration" lists all.
 	for _, f := range runSwitches {
 		flags.Bool(f.name, false, f.help)
 	}
+	flags.StringVar(&stop, "stop", stop, "what a signal ends with: checkpoint or\n`savepoint`")
 	flags.StringVar(&file, "config", "", "read configuration keys from a YAML `file`")
 	flags.StringArrayVarP(&defines, "define", "D", nil, "set a configuration `key=value`; repeatable")
 	flags.BoolVar(&printConfig, "print-config", false, "show all values and origins, do not run")
@@ -107,6 +111,9 @@ Flags are short for configuration keys; "tidemark help configuration" lists all.
 		job, err := jobs.Find(args[0])
 		if err != nil {
 			return usageError{err}
+		}
+		if stop != stopCheckpoint && stop != stopSavepoint {
+			return usage("--stop %s: want %s or %s", stop, stopCheckpoint, stopSavepoint)
 		}
 		conf, err := gather(cmd, file, defines)
 		if err != nil {
@@ -122,7 +129,7 @@ Flags are short for configuration keys; "tidemark help configuration" lists all.
 		if printConfig {
 			return a.printConfig(conf)
 		}
-		return a.runJob(cmd.Context(), job, settings, conf.Values())
+		return a.runJob(cmd.Context(), job, settings, conf.Values(), stop)
 	}
 	return cmd
 }
@@ -180,8 +187,33 @@ func (a *app) printConfig(conf *config.Config) error {
 	return err
 }
 
+// What a signal ends a job with.
+const (
+	stopCheckpoint = "checkpoint"
+	stopSavepoint  = "savepoint"
+)
+
+// stop asks a job to end. A savepoint that fails lets the job go on, so a
+// checkpoint is tried then: the user wants it to end. dir is the root.
+func (a *app) stop(running *engine.Job, with, dir string) {
+	if with == stopCheckpoint {
+		running.Stop()
+		return
+	}
+	made, err := running.StopWithSavepoint(context.Background()) // a second signal ends the process
+	if err != nil {
+		a.say("no savepoint: %v; stopping with a checkpoint", err)
+		running.Stop()
+		return
+	}
+	a.say("%s: go on from it with --restore", place.Join(dir, made.Path))
+}
+
 // runJob runs a job until it ends or a signal stops it.
-func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, values []config.Value) error {
+func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, values []config.Value, stop string) error {
+	if stop == stopSavepoint && s.Checkpoints.Dir == "" {
+		return usage("--stop %s needs --checkpoint-dir", stop)
+	}
 	graph, err := job.Build(jobs.Params{Input: s.Job.Input, SinkDir: s.Job.SinkDir, Rate: s.Job.Rate})
 	if err != nil {
 		return usageError{err}
@@ -204,8 +236,8 @@ func (a *app) runJob(ctx context.Context, job jobs.Job, s config.Settings, value
 	go func() { defer close(watched); w.watch(running, done) }()
 	select {
 	case <-ctx.Done():
-		a.say("stopping: final checkpoint; once more quits at once")
-		running.Stop()
+		a.say("stopping: final %s; once more quits at once", stop)
+		a.stop(running, stop, s.Checkpoints.Dir)
 	case <-running.Done():
 	}
 	err = running.Wait()
