@@ -34,6 +34,10 @@ type Edit struct {
 	// KeepKind makes the result a checkpoint if the source is one. Otherwise
 	// the result is a savepoint: self-contained and never removed by a job.
 	KeepKind bool
+	// Version is the version of the format that the result has, "" for that of
+	// the source: for software that does not read the newest. Formats that are
+	// written in one version only refuse another.
+	Version string
 }
 
 // Layout is how an operator is spread. Zero fields stay as they are.
@@ -66,6 +70,10 @@ const (
 type Drop struct {
 	Kind     DropKind
 	Selector Selector
+	// Upstream, with DropInFlight, is the uid of the operator that sends what is
+	// selected: the sender's half goes too. It is for formats that do not store
+	// the job graph, which have to be told; others know.
+	Upstream string
 }
 
 // String is the drop as a message names it.

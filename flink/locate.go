@@ -120,8 +120,9 @@ func cutURI(uri string) (scheme, path string) {
 
 // stands lists the names that stand in for a path, if the folder of the job or of
 // the checkpoint was moved: what follows "shared" or "taskowned" in the folder of
-// the job, and the file itself in the folder of the checkpoint. Only legal names
-// are among them.
+// the job, and the file itself in the folder of the checkpoint. If the file has the
+// name of a random UUID, the ends of the path stand in for it too, as in a copy of a
+// bucket. Only legal names are among them.
 func (c *Checkpoint) stands(path string) []string {
 	var names []string
 	add := func(name string) {
@@ -136,6 +137,9 @@ func (c *Checkpoint) stands(path string) []string {
 		}
 	}
 	add(layout.Join(c.dir, segments[len(segments)-1]))
+	for i := 0; i < len(segments)-1 && isUUID(segments[len(segments)-1]); i++ {
+		add(strings.Join(segments[i:], "/"))
+	}
 	return names
 }
 

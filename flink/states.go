@@ -332,7 +332,9 @@ func (c *Checkpoint) files(ctx context.Context) ([]*file, error) {
 		}
 		f := at[key]
 		if f == nil {
-			f = &file{loc: l, ref: ref, size: size, whole: l.Whole && size >= 0, clash: -1}
+			// What a changelog states of a file leaves out its first byte, which says
+			// whether the rest is compressed.
+			f = &file{loc: l, ref: ref, size: size, whole: l.Whole && size >= 0 && !ref.Changes, clash: -1}
 			at[key] = f
 			list = append(list, f)
 		}
@@ -344,7 +346,7 @@ func (c *Checkpoint) files(ctx context.Context) ([]*file, error) {
 			if size > f.size {
 				f.clash = size
 			}
-		case l.Whole && size >= 0:
+		case l.Whole && size >= 0 && !ref.Changes:
 			f.size, f.whole = max(size, f.size), true
 		default:
 			f.size = max(size, f.size)

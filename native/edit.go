@@ -63,6 +63,9 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 	if err := s.check(ctx, src, edit); err != nil {
 		return nil, err
 	}
+	if edit.Version != "" {
+		return nil, &checkpoint.EditError{Mistakes: []string{fmt.Sprintf("a native checkpoint cannot be written in version %q", edit.Version)}}
+	}
 	j := &job{ctx: ctx, src: s, edit: edit, st: f.st, dst: dst, fates: make([]fate, len(s.states))}
 	for _, step := range []func() error{j.checkDestination, j.decideDrops, j.decideLists, j.decideChannels, j.decideExternal, j.decideObjects} {
 		if err := step(); err != nil {

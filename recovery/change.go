@@ -72,7 +72,13 @@ func Remap(ctx context.Context, src checkpoint.Checkpoint, rename map[string]str
 // [checkpoint.ExternalRefuse] the error is a [checkpoint.RefusedError] if there
 // are any.
 func Copy(ctx context.Context, src checkpoint.Checkpoint, external checkpoint.ExternalFiles, to Target) (*Result, error) {
-	return to.apply(ctx, src, checkpoint.Edit{Command: "cp", External: external, KeepKind: true})
+	return CopyAs(ctx, src, external, "", to)
+}
+
+// CopyAs is Copy into a version of the format, for software that does not read
+// the source's; "" stands for that.
+func CopyAs(ctx context.Context, src checkpoint.Checkpoint, external checkpoint.ExternalFiles, version string, to Target) (*Result, error) {
+	return to.apply(ctx, src, checkpoint.Edit{Command: "cp", External: external, KeepKind: true, Version: version})
 }
 
 // apply hands an edit to the format of the destination.

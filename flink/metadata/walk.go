@@ -52,6 +52,9 @@ type Ref struct {
 	SharedFile bool
 	// Name is the file's name at the backend, in an incremental handle.
 	Name string
+	// Changes says that it is a file of a changelog: such a file has one byte
+	// more, its first, than its handle states.
+	Changes bool
 }
 
 // Handles yields all stream handles, in the order of the file, with null handles
@@ -137,9 +140,11 @@ func (w *walker) keyed(role Role, h KeyedHandle) {
 			w.keyed(role, k)
 		}
 	case *StreamChangelog:
+		w.ref.Changes = true
 		for i := range h.Streams {
 			w.stream(role, &h.Streams[i].Handle)
 		}
+		w.ref.Changes = false
 	}
 }
 

@@ -100,6 +100,7 @@ func inFlightSelector(flag, text string) (checkpoint.Selector, error) {
 
 func (a *app) strip() *cobra.Command {
 	var inFlight, states, operators []string
+	var upstream string
 	c := &changer{app: a}
 	c.work = func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error) {
 		var drop []checkpoint.Drop
@@ -108,7 +109,7 @@ func (a *app) strip() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			drop = append(drop, checkpoint.Drop{Kind: checkpoint.DropInFlight, Selector: sel})
+			drop = append(drop, checkpoint.Drop{Kind: checkpoint.DropInFlight, Selector: sel, Upstream: upstream})
 		}
 		for _, text := range states {
 			sel, err := checkpoint.ParseSelector(text)
@@ -127,13 +128,19 @@ func (a *app) strip() *cobra.Command {
 		Short: "Leave out in-flight data, a state or an operator",
 		Long: `Make a checkpoint without something. What is lost is printed, and stands in the
 result: "tidemark inspect" shows it. In-flight data is left out by whole
-channels, both halves of each. Damage in what is left out does no harm.`,
+channels, both halves of each. Damage in what is left out does no harm.
+
+Flink's checkpoints do not say which operators are connected. Leaving out only a
+part of their in-flight data is refused (exit code 6) if a record begins in it
+and ends in what would stay; --with-upstream names the operator that sends the
+part, whose half then goes too.`,
 		Example: "  tidemark strip --in-flight all jobs/ck jobs/ck/savepoint-40\n" +
 			"  tidemark strip --in-flight operator=count,channel=gate0/3 jobs/ck/chk-7 less\n" +
 			"  tidemark strip --state operator=count,state=cache jobs/ck/chk-7 less",
 	})
 	f := cmd.Flags()
 	f.StringArrayVar(&inFlight, "in-flight", nil, "in-flight data: a `selector`, or all")
+	f.StringVar(&upstream, "with-upstream", "", "`uid` of the sender of what --in-flight names (Flink)")
 	f.StringArrayVar(&states, "state", nil, "a state: `operator=U,state=S`")
 	f.StringArrayVar(&operators, "operator", nil, "an operator and its connections, by `uid`")
 	_ = cmd.RegisterFlagCompletionFunc("operator", a.completeUIDs(""))
@@ -174,14 +181,14 @@ ends; two operators can exchange their uids.`,
 var externalChoices = map[string]checkpoint.ExternalFiles{"": checkpoint.ExternalRefuse, "keep": checkpoint.ExternalKeep, "drop": checkpoint.ExternalDrop}
 
 func (a *app) cp() *cobra.Command {
-	var external string
+	var external, version string
 	c := &changer{app: a}
 	c.work = func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error) {
 		choice, ok := externalChoices[external]
 		if !ok {
 			return nil, usage("--external-files %q is none of keep, drop", external)
 		}
-		return recovery.Copy(ctx, src, choice, to)
+		return recovery.CopyAs(ctx, src, choice, version, to)
 	}
 	cmd := c.changing(&cobra.Command{
 		Use:   "cp SRC DST",
@@ -193,10 +200,15 @@ way. chk-N copied to another directory's chk-N stays a checkpoint.
 A sink may have completed files of output that it publishes only later; the
 checkpoint refers to them, and they are not copied. If there are such files this
 is refused (exit code 6), unless --external-files says what to do: keep the
-references, for a job that will find the files where they are, or drop them.`,
+references, for a job that will find the files where they are, or drop them.
+
+Of Flink's checkpoints the copy is self-contained, like a native savepoint: every
+file lies beside its _metadata. --metadata-version makes it readable for an older
+Flink: 4 for 1.16 to 1.20, 3 for 1.11 and later.`,
 		Example: "  tidemark cp jobs/ck/chk-7 backup/chk-7\n  tidemark cp --external-files keep jobs/ck before-upgrade",
 	})
 	cmd.Flags().StringVar(&external, "external-files", "", "`what` to do with files outside: keep, drop")
+	cmd.Flags().StringVar(&version, "metadata-version", "", "`version` of the copy's metadata, 2 to 7 (Flink)")
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/flink"
+	"github.com/tidemark-io/tidemark/flink/edit"
 	"github.com/tidemark-io/tidemark/native"
 	"github.com/tidemark-io/tidemark/store"
 )
@@ -39,7 +40,7 @@ func formats(st store.Store, root string, uids []string) []checkpoint.Format {
 			opts = append(opts, flink.WithRoot(filepath.ToSlash(real)))
 		}
 	}
-	return []checkpoint.Format{native.NewFormat(st), flink.NewFormat(st, opts...)}
+	return []checkpoint.Format{native.NewFormat(st), edit.NewFormat(st, opts...)}
 }
 
 // describer is a format that describes one checkpoint without listing its
