@@ -140,7 +140,7 @@ part, whose half then goes too.`,
 	})
 	f := cmd.Flags()
 	f.StringArrayVar(&inFlight, "in-flight", nil, "in-flight data: a `selector`, or all")
-	f.StringVar(&upstream, "with-upstream", "", "`uid` of the sender of what --in-flight names (Flink)")
+	f.StringVar(&upstream, "with-upstream", "", "`uid` of the sender of that data (Flink)")
 	f.StringArrayVar(&states, "state", nil, "a state: `operator=U,state=S`")
 	f.StringArrayVar(&operators, "operator", nil, "an operator and its connections, by `uid`")
 	_ = cmd.RegisterFlagCompletionFunc("operator", a.completeUIDs(""))
