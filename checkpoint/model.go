@@ -198,6 +198,8 @@ type Entry struct {
 	State   State
 	Subtask uint32 // that wrote it
 	Hash    keygroup.Hash
+	// NoHash says that the key's hash is not known, and Hash means nothing.
+	NoHash bool
 	// KeyGroup is that of keyed state and timers, in the numbering of the
 	// operator; NoKeyGroup elsewhere.
 	KeyGroup uint32

@@ -53,7 +53,7 @@ type Joiner interface {
 type Key struct {
 	Encoded  []byte
 	Hash     keygroup.Hash
-	KeyGroup uint32
+	KeyGroup uint32 // NoKeyGroup if it cannot be computed
 }
 
 // Finder is the ability to find one key without reading everything.

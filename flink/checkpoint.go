@@ -25,6 +25,7 @@ type Checkpoint struct {
 
 	mu    sync.Mutex
 	there map[string]bool // whether objects exist, as far as it was asked
+	known *contents       // nil until the headers are read
 }
 
 var (
@@ -194,22 +195,6 @@ func (c *Checkpoint) canonical() bool {
 	return false
 }
 
-// Operators yields the operators in the order of the file.
-func (c *Checkpoint) Operators(ctx context.Context) iter.Seq2[checkpoint.Operator, error] {
-	return func(yield func(checkpoint.Operator, error) bool) {
-		for i := range c.m.Operators {
-			op := &c.m.Operators[i]
-			to := checkpoint.Operator{UID: c.names[op.ID], Name: op.Name, Parallelism: uint32(op.Parallelism), Task: uint32(i), Watermarks: unknownTimes}
-			if keyed(op) {
-				to.KeyGroups = uint32(op.MaxParallelism)
-			}
-			if !yield(to, nil) {
-				return
-			}
-		}
-	}
-}
-
 // keyed reports whether a subtask of the operator has keyed state.
 func keyed(op *metadata.Operator) bool {
 	for i := range op.Subtasks {
@@ -218,17 +203,6 @@ func keyed(op *metadata.Operator) bool {
 		}
 	}
 	return false
-}
-
-// States yields the states of all operators.
-func (c *Checkpoint) States(ctx context.Context) iter.Seq2[checkpoint.State, error] {
-	return func(yield func(checkpoint.State, error) bool) {
-		for _, s := range c.states() {
-			if !yield(s.State, nil) {
-				return
-			}
-		}
-	}
 }
 
 // Edges yields nothing: Flink does not store the job graph.

@@ -131,14 +131,14 @@ func (f *finding) run(ctx context.Context, yield func(Content, error) bool) erro
 
 func (f *finding) keyed(ctx context.Context, st checkpoint.State, yield func(Content, error) bool) error {
 	key, ok := f.keys[st.Operator]
-	if !ok || !f.sel.KeyGroups.Contains(uint64(key.KeyGroup)) {
+	if !ok || key.KeyGroup != checkpoint.NoKeyGroup && !f.sel.KeyGroups.Contains(uint64(key.KeyGroup)) {
 		return nil
 	}
 	for e, err := range f.finder.Lookup(ctx, st, key) {
 		if err != nil {
 			return err
 		}
-		if f.sel.Subtasks.Contains(uint64(e.Subtask)) && !yield(Content{Entry: &e}, nil) {
+		if f.sel.Subtasks.Contains(uint64(e.Subtask)) && f.sel.KeyGroups.Contains(uint64(e.KeyGroup)) && !yield(Content{Entry: &e}, nil) {
 			return errEnough
 		}
 	}

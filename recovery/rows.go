@@ -145,7 +145,7 @@ func NewRowPrinter(c checkpoint.Checkpoint, opts RowOptions) *RowPrinter {
 func (p *RowPrinter) Entry(e *checkpoint.Entry) Row {
 	row := Row{State: e.State, Subtask: e.Subtask, KeyGroup: e.KeyGroup, Time: checkpoint.UnknownTime, Detail: e.Detail}
 	has := fieldsOf(e.State.Kind)
-	if has.hash {
+	if has.hash && !e.NoHash {
 		row.Hash, row.HasHash = uint32(e.Hash), true
 	}
 	if has.time {

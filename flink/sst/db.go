@@ -130,6 +130,18 @@ func (db *DB) open(m tableMeta) (*table, error) {
 	return openTable(file{object: f.Object, data: f.Data, size: f.Size})
 }
 
+// Sizes are the bytes of the tables of each state, by its index in the header, as
+// the MANIFEST has them.
+func (db *DB) Sizes() []uint64 {
+	sizes := make([]uint64, len(db.families))
+	for i := range db.families {
+		for _, t := range db.families[i].tables {
+			sizes[i] += t.size
+		}
+	}
+	return sizes
+}
+
 // Header is that of the handle.
 func (db *DB) Header() *state.KeyedHeader { return db.handle.Header }
 
@@ -138,10 +150,18 @@ func (db *DB) Header() *state.KeyedHeader { return db.handle.Header }
 // task that took over only a part of a database may have left behind, are passed
 // over: Flink does not restore them either. The first error ends the entries; it
 // is a *wire.Error.
-func (db *DB) Entries() iter.Seq2[*state.Entry, error] {
+func (db *DB) Entries() iter.Seq2[*state.Entry, error] { return db.EntriesOf(nil) }
+
+// EntriesOf is Entries of the states for which take, given the state's index in the
+// header, is true; the tables of others are not read. A nil take takes all.
+func (db *DB) EntriesOf(take func(state int) bool) iter.Seq2[*state.Entry, error] {
 	return func(yield func(*state.Entry, error) bool) {
 		families := make([]*family, len(db.families))
 		for i := range db.families {
+			if take != nil && !take(i) {
+				families[i] = &family{}
+				continue
+			}
 			tables := slices.SortedFunc(maps.Values(db.families[i].tables), func(a, b tableMeta) int { return int(a.number) - int(b.number) })
 			families[i] = newFamily(tables, db.open)
 			if err := families[i].next(); err != nil {

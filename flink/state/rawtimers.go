@@ -62,6 +62,12 @@ func RawTimers(f KeyedFile) iter.Seq2[*RawTimer, error] {
 // rawGroup yields the timers of one key group. It returns false if the consumer
 // has had enough.
 func rawGroup(r *wire.Reader, t *RawTimer, yield func(*RawTimer, error) bool) bool {
+	return rawServices(r, func() bool { return true }, t, yield)
+}
+
+// rawServices is rawGroup that tells of each service, empty or not, before its
+// timers.
+func rawServices(r *wire.Reader, service func() bool, t *RawTimer, yield func(*RawTimer, error) bool) bool {
 	at := r.Offset()
 	if m := uint32(r.I32("mark of timers")); r.Err() == nil && m != rawTimersMark {
 		r.FailAt(at, "raw keyed state", wire.Unsupported("it begins with %08x, timers with %08x", m, rawTimersMark))
@@ -74,6 +80,9 @@ func rawGroup(r *wire.Reader, t *RawTimer, yield func(*RawTimer, error) bool) bo
 		t.Service = r.UTF("name of a timer service")
 		t.KeyType, _ = serde.ReadVersioned(r)
 		t.NamespaceType, _ = serde.ReadVersioned(r)
+		if r.Err() == nil && !service() {
+			return false
+		}
 		for _, t.EventTime = range []bool{true, false} {
 			for range r.Count(8, "timers") {
 				if !rawTimer(r, t, yield) {
@@ -105,4 +114,31 @@ func rawTimer(r *wire.Reader, t *RawTimer, yield func(*RawTimer, error) bool) bo
 	}
 	t.Key, t.Namespace = b[:middle:middle], b[middle:end:end]
 	return yield(t, nil)
+}
+
+// RawService is a timer service of raw keyed state.
+type RawService struct {
+	Name          string
+	KeyType       *serde.Type
+	NamespaceType *serde.Type
+}
+
+// RawServices yields the timer services of a file of raw keyed state. Every key
+// group names all of them; the first that is not empty is read. Errors are those of
+// [RawTimers].
+func RawServices(f KeyedFile) ([]RawService, error) {
+	for i, off := range f.Offsets {
+		if off < 0 {
+			continue
+		}
+		var list []RawService
+		r := section(f.Object, f.Data, min(off, f.Size), f.Size)
+		t := &RawTimer{KeyGroup: f.Groups.First + i}
+		rawServices(r, func() bool {
+			list = append(list, RawService{t.Service, t.KeyType, t.NamespaceType})
+			return true
+		}, t, func(*RawTimer, error) bool { return true })
+		return list, r.Err()
+	}
+	return nil, nil
 }
