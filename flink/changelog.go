@@ -95,8 +95,11 @@ func (c *Checkpoint) changedStates(ctx context.Context, k *metadata.ChangelogHan
 			}
 		}
 	}
-	if len(o.Header.States) == 0 {
+	switch {
+	case len(o.Header.States) == 0:
 		return nil, nil
+	case o.Header.Key == nil:
+		return nil, &wire.Error{Object: c.name, What: "changes", Err: wire.Unsupported("nothing says how keys are encoded, since no state was materialised and there are no timers")}
 	}
 	return o.Header, nil
 }

@@ -37,6 +37,7 @@ type Format struct {
 
 type options struct {
 	roots  []string // paths of the store's root, none if unknown
+	bases  []string // URIs of the store's root
 	uids   []string
 	limits *metadata.Limits
 	show   func(dir string) string
@@ -56,6 +57,13 @@ func WithRoot(path string) Option {
 		}
 		o.roots = append(o.roots, strings.TrimSuffix(path, "/"))
 	}
+}
+
+// WithBase tells the URI of the store's root where the job ran, such as
+// "s3://bucket": URIs below it are names in the store. A copy of a bucket can so be
+// read in any place.
+func WithBase(uri string) Option {
+	return func(o *options) { o.bases = append(o.bases, strings.TrimRight(uri, "/")) }
 }
 
 // WithUIDs names uids of the job's operators. Metadata before version 5 has hashes

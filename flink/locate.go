@@ -77,6 +77,15 @@ func (c *Checkpoint) Locate(ctx context.Context, h metadata.StreamHandle) (Locat
 
 // locateURI fills in where an absolute URI leads.
 func (c *Checkpoint) locateURI(ctx context.Context, l Location) (Location, error) {
+	for _, base := range c.f.opts.bases {
+		if name, below := strings.CutPrefix(l.URI, base+"/"); below {
+			l.Where, l.Name = Inside, name
+			if store.CheckName(name) != nil {
+				l.Where, l.Name = Illegal, ""
+			}
+			return l, nil
+		}
+	}
 	scheme, path := cutURI(l.URI)
 	for _, root := range c.f.opts.roots {
 		name, below := strings.CutPrefix(path, root+"/")

@@ -60,8 +60,7 @@ func Changes(f ChangeFile) iter.Seq2[Change, error] {
 		if f.Offset < 0 {
 			r.Fail("changes", wire.Malformed("offset %d", f.Offset))
 		}
-		// Flink's offsets count from the beginning of the file, its first byte too.
-		r.Skip(uint64(max(f.Offset-changeStart, 0)), "changes")
+		r.Skip(uint64(max(f.Offset, 0)), "changes")
 		for range r.Count(8, "key groups with changes") {
 			n := r.Count(4, "changes")
 			c := Change{KeyGroup: r.I32("key group")}
@@ -80,9 +79,6 @@ func Changes(f ChangeFile) iter.Seq2[Change, error] {
 		}
 	}
 }
-
-// changeStart is the offset of the first changes in a file.
-const changeStart = 0
 
 // description reads the description of a state: an operation METADATA without its
 // first byte.
@@ -166,6 +162,10 @@ func (o *Overlay) Apply(object string, c Change) error {
 			return err
 		}
 		o.ids[id] = o.state(m)
+		// Changes name no type of keys, but timers have one.
+		if t := plain(m.Type(SerializerValue)); o.Header.Key == nil && t.Kind == serde.KindTimer && len(t.Args) == 2 {
+			o.Header.Key = t.Args[0]
+		}
 		return nil
 	}
 	if r.Err() == nil && (c.KeyGroup == noGroup || !o.groups.Contains(int(c.KeyGroup))) {
@@ -216,7 +216,11 @@ func (a *applying) apply(op byte) {
 	if a.m.Kind == PriorityQueue {
 		switch op {
 		case opAddElement:
-			a.put(a.take(value), change{set: true})
+			for range a.r.Count(1, "elements of a queue") {
+				if timer := a.take(value); a.r.Err() == nil {
+					a.put(timer, change{set: true})
+				}
+			}
 		case opRemoveElement:
 			a.put(a.take(value), change{cleared: true})
 		default:
