@@ -44,11 +44,12 @@ func (c *Context[K]) DeleteProcessingTimer(at int64) {
 // clockTimers are the timers of processing time of one subtask. One wake-up is
 // asked of the clock, for the first of them.
 type clockTimers struct {
-	env    *runtime.Env
-	timers *state.Timers
-	armed  int64 // when the wake-up comes, unarmed if there is none
-	stop   func() bool
-	due    bool // the task knows that timers are due
+	env         *runtime.Env
+	timers      *state.Timers
+	generations generations
+	armed       int64 // when the wake-up comes, unarmed if there is none
+	stop        func() bool
+	due         bool // the task knows that timers are due
 }
 
 // unarmed stands for no wake-up.
@@ -69,6 +70,7 @@ func (k *keyed) restoreClock() error {
 		return err
 	}
 	l.Finish()
+	k.clock.generations.restored(k.env.RestoredBase(), timers.Generation)
 	k.clock.arm()
 	return nil
 }
@@ -172,13 +174,21 @@ func (c *clockTimers) finish() {
 }
 
 // snapshot hands the timers over.
-func (c *clockTimers) snapshot(s *runtime.Snapshot) error { return addTimers(s, clockSpec(), c.timers) }
+func (c *clockTimers) snapshot(s *runtime.Snapshot) error {
+	return addTimers(s, clockSpec(), c.timers, &c.generations, c.env.KeyGroups)
+}
 
 // addTimers hands timers over.
-func addTimers(s *runtime.Snapshot, spec runtime.StateSpec, timers *state.Timers) error {
-	snap, err := timers.Snapshot()
+func addTimers(s *runtime.Snapshot, spec runtime.StateSpec, timers *state.Timers, of *generations, groups int) error {
+	inc, take := of.begin(s, spec)
+	snap, err := timers.SnapshotOf(take)
 	if err != nil {
 		return fmt.Errorf("timers: %w", err)
+	}
+	if inc != nil {
+		of.note(s, inc, snap.Generation())
+		s.AddGroups(spec, inc, writeTimerGroups(snap, groups), snap.Release)
+		return nil
 	}
 	s.Add(spec, func(_ context.Context, sl *writer.Slice) error {
 		for e := range snap.Entries() {

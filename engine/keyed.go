@@ -26,7 +26,9 @@ type keyed struct {
 	noKey  bool   // there is no current key: a broadcast record is processed
 	tables []*table
 	timers *state.Timers
-	clock  *clockTimers // timers of processing time, nil if it has none
+	// timerGenerations are those of timers.
+	timerGenerations generations
+	clock            *clockTimers // timers of processing time, nil if it has none
 	// namespace is the schema of the timers' namespaces, nil without.
 	namespace *format.Schema
 }
@@ -34,7 +36,8 @@ type keyed struct {
 // table is one keyed state.
 type table struct {
 	*state.Table
-	spec runtime.StateSpec
+	spec        runtime.StateSpec
+	generations generations
 }
 
 func (k *keyed) init(env *runtime.Env, width int) {
@@ -122,9 +125,11 @@ func (k *keyed) addTable(spec runtime.StateSpec, namespaceWidth, valueWidth int)
 	t := &table{Table: st, spec: spec}
 	k.tables = append(k.tables, t)
 	var l *state.Loader
-	return t, k.env.RestoreKeyed(spec,
+	err = k.env.RestoreKeyed(spec,
 		func(expected int) { l = st.Load(expected) },
 		func(sum uint64, b *reader.Batch) error { return l.Append(sum, b.Key, b.Namespace, b.Value) })
+	t.generations.restored(k.env.RestoredBase(), st.Generation)
+	return t, err
 }
 
 // Names of the states that hold timers of event time and of processing time.
@@ -164,6 +169,7 @@ func (k *keyed) restore(timers bool) error {
 		return err
 	}
 	l.Finish()
+	k.timerGenerations.restored(k.env.RestoredBase(), k.timers.Generation)
 	if highest > NoTimestamp {
 		k.env.CatchUp(highest)
 	}
@@ -249,9 +255,15 @@ func (k *keyed) catchUp(highest int64, fire func(state.Timer) error) (done bool,
 // snapshot hands the tables and the timers over.
 func (k *keyed) snapshot(s *runtime.Snapshot) error {
 	for _, t := range k.tables {
-		snap, err := t.Snapshot()
+		inc, take := t.generations.begin(s, t.spec)
+		snap, err := t.SnapshotOf(take)
 		if err != nil {
 			return fmt.Errorf("state %q: %w", t.spec.Name, err)
+		}
+		if inc != nil {
+			t.generations.note(s, inc, snap.Generation())
+			s.AddGroups(t.spec, inc, writeGroups(snap, k.env.KeyGroups), snap.Release)
+			continue
 		}
 		s.Add(t.spec, func(ctx context.Context, sl *writer.Slice) error {
 			for b := range snap.Batches() { // nothing unless widths are fixed
@@ -278,5 +290,5 @@ func (k *keyed) snapshot(s *runtime.Snapshot) error {
 	if k.timers == nil {
 		return nil
 	}
-	return addTimers(s, k.timerSpec(), k.timers)
+	return addTimers(s, k.timerSpec(), k.timers, &k.timerGenerations, k.env.KeyGroups)
 }

@@ -477,6 +477,7 @@ func TestRandomJobs(t *testing.T) {
 				cfg := engine.Config{DisableChaining: !s.chaining, KeyGroups: 32, Restore: latest,
 					Restart:     engine.RestartConfig{Attempts: 3},
 					Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
+				cfg.Checkpoints.Incremental = seed%2 == 0
 				cfg.Checkpoints.Unaligned = s.mode != "aligned"
 				if s.mode == "timeout" {
 					cfg.Checkpoints.AlignedTimeout = time.Millisecond
@@ -503,6 +504,9 @@ func TestRandomJobs(t *testing.T) {
 				}
 				got := out.Records()
 				s.check(t, got)
+				if _, err := verifyAll(t.Context(), cfg.Checkpoints.Store); err != nil && !errors.Is(err, errUnused) {
+					t.Error(err)
+				}
 				records.Add(int64(len(got)))
 				if s.keepsOrder() {
 					inOrder.Add(1)

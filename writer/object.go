@@ -20,6 +20,7 @@ type object struct {
 	w    *Writer
 	row  int // in the manifest
 	name string
+	pool *[]*object // where it goes when it is free, under the lock of w
 
 	mu      sync.Mutex // Abort may come while a slice is being written
 	closed  bool       // sealed or aborted

@@ -24,6 +24,9 @@ type SliceSpec struct {
 	Value       *format.Schema
 	Subtask     uint32
 	Interval    keygroup.Interval // of hashes; All for state without keys
+	// Shared puts the slice into an object of shared/, which later checkpoints
+	// may refer to, and which outlives this one for as long as one does.
+	Shared bool
 }
 
 // Slice is a slice being written. It is used by one goroutine. Exactly one of
@@ -55,7 +58,7 @@ func (w *Writer) Slice(ctx context.Context, spec SliceSpec) (*Slice, error) {
 	if err != nil {
 		return nil, w.fail(err)
 	}
-	o, err := w.lease(ctx)
+	o, err := w.lease(ctx, spec.Shared)
 	if err != nil {
 		return nil, err
 	}

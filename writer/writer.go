@@ -70,9 +70,9 @@ type Options struct {
 	// tool's result is the snapshot that it was made of, wherever it lies.
 	AnyDir   bool
 	WriterID string // 32 random hexadecimal digits if empty; names the data objects
-	// Objects is the largest number of data objects, which is also the number
-	// of slices that are written at the same time. Default: GOMAXPROCS, at
-	// most 4.
+	// Objects is the number of slices that are written at the same time, which
+	// is also the largest number of data objects in the checkpoint's directory,
+	// and of those in shared/. Default: GOMAXPROCS, at most 4.
 	Objects     int
 	Compression Compression
 	BlockSize   int // decoded bytes at which a block ends; 64 KiB
@@ -127,7 +127,7 @@ type Writer struct {
 	err     error // sticky
 	open    int   // slices not yet closed
 	objects []*object
-	free    []*object // not leased
+	free    [2][]*object // not leased: own, shared
 	cancel  context.CancelFunc
 	uploads context.Context // of all uploads; outlives the callers' contexts
 }
@@ -183,7 +183,7 @@ func (w *Writer) failLocked(err error) error {
 
 // lease waits for a data object and takes it. It prefers objects that have been
 // begun, so that a small checkpoint has few.
-func (w *Writer) lease(ctx context.Context) (*object, error) {
+func (w *Writer) lease(ctx context.Context, shared bool) (*object, error) {
 	select {
 	case w.leases <- struct{}{}:
 	case <-w.stopped:
@@ -205,12 +205,16 @@ func (w *Writer) lease(ctx context.Context) (*object, error) {
 		w.uploads, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	w.open++
-	if n := len(w.free); n > 0 {
-		o := w.free[n-1]
-		w.free = w.free[:n-1]
+	pool, dir := &w.free[0], w.opts.Dir
+	if shared {
+		pool, dir = &w.free[1], layout.Shared
+	}
+	if n := len(*pool); n > 0 {
+		o := (*pool)[n-1]
+		*pool = (*pool)[:n-1]
 		return o, nil
 	}
-	o := &object{w: w, row: len(w.objects), name: layout.Data(w.opts.Dir, w.opts.WriterID, len(w.objects))}
+	o := &object{w: w, row: len(w.objects), name: layout.Data(dir, w.opts.WriterID, len(w.objects)), pool: pool}
 	w.objects = append(w.objects, o)
 	return o, nil
 }
@@ -219,7 +223,7 @@ func (w *Writer) lease(ctx context.Context) (*object, error) {
 func (w *Writer) release(o *object) {
 	w.mu.Lock()
 	w.open--
-	w.free = append(w.free, o)
+	*o.pool = append(*o.pool, o)
 	w.mu.Unlock()
 	<-w.leases
 }

@@ -181,7 +181,7 @@ func TestAtLeastOnce(t *testing.T) {
 func TestAllErrorsAtOnce(t *testing.T) {
 	var c Config
 	c.Define("parallelism.defalt=3")
-	c.Define("execution.checkpointing.incremental=true")
+	c.Define("state.backend.changelog.enabled=true")
 	c.Flag("--num-retained", "execution.checkpointing.num-retained", "0")
 	_, err := c.Resolve()
 	if n := strings.Count(err.Error(), "\n"); n != 2 {

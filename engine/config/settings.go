@@ -33,6 +33,7 @@ type Checkpoints struct {
 	Forced            bool          // also those of custom partitioners
 	AlignedTimeout    time.Duration // before they do; 0 is at once
 	AtLeastOnce       bool          // no channel waits for another; never with Unaligned
+	Incremental       bool          // refer to what has not changed
 	NumRetained       int
 	Compression       string // none, s2 or zstd
 	StoreFaults       string // fault expression of the store, for tests; "" is none

@@ -21,6 +21,7 @@ type attempt struct {
 	plan     *plan
 	root     *root     // nil without checkpoints
 	restored *restored // nil if nothing was
+	base     *base     // the restored checkpoint, if the next one may refer to it
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 
@@ -51,6 +52,9 @@ func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (_ *attempt, 
 		}
 	}()
 	if a.generation, err = r.nextGeneration(a.ctx); err != nil {
+		return nil, err
+	}
+	if a.base, err = r.baseOf(a.ctx, j); err != nil {
 		return nil, err
 	}
 	a.pool = exchange.NewPool(a.cfg.Exchange.BufferSize)

@@ -73,6 +73,10 @@ type CheckpointConfig struct {
 	// AlignedTimeout is how long an unaligned checkpoint is tried aligned
 	// first; 0 is not at all.
 	AlignedTimeout time.Duration
+	// Incremental lets a checkpoint refer to what an earlier one has stored of
+	// key groups that have not changed since, in the root's folder "shared".
+	// Savepoints stay whole.
+	Incremental bool
 	// Retained is how many completed checkpoints are kept; 0 is 3.
 	Retained int
 	// History is of how many ended attempts a record is kept below history/ of

@@ -25,6 +25,7 @@ type coordinator struct {
 	stopping bool                    // a final checkpoint without end of data
 	ended    int                     // tasks that processed all their data
 	failures int                     // in a row
+	base     *base                   // newest committed checkpoint that the next may refer to
 	lastEnd  time.Time
 	spent    []spent // by task, when the last checkpoint ended
 	asked    bool    // consider is called again by a timer
@@ -55,7 +56,7 @@ var (
 )
 
 func newCoordinator(a *attempt) *coordinator {
-	return &coordinator{a: a, mail: newMailbox(), done: make(chan struct{})}
+	return &coordinator{a: a, base: a.base, mail: newMailbox(), done: make(chan struct{})}
 }
 
 // run is the coordinator's goroutine. It ends after [coordinator.close].
@@ -183,9 +184,13 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 		id: id, kind: kind, path: pathOf(kind, id), final: final, finished: final && c.ended == len(a.tasks), requests: requests,
 		triggered: a.cfg.Clock.Now(), rows: map[stateKey]int{}, missing: map[int]bool{}, records: map[int]uint64{},
 	}
+	p.incremental = a.cfg.Checkpoints.Incremental && kind == format.Checkpoint
+	if p.incremental && c.base.visible(a.ctx, a.root.store) == nil {
+		p.base = c.base
+	}
 	w, err := writer.New(writer.Options{
 		Store: a.cfg.Checkpoints.Store, Dir: p.path, ID: id, Objects: a.cfg.Checkpoints.Objects,
-		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: a.root.checkFence, Logger: a.cfg.Logger,
+		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: p.fence(a.root), Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		err = fmt.Errorf("checkpoint %d: %w", id, err)
@@ -218,6 +223,17 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 		if t.input == nil {
 			t.mail.post(func() error { return t.triggered(b) })
 		}
+	}
+}
+
+// fence is what must hold until the checkpoint is visible: no later run has begun
+// (R11), and what the checkpoint refers to still is part of another one (R12).
+func (p *pending) fence(r *root) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := r.checkFence(ctx); err != nil {
+			return err
+		}
+		return p.base.visible(ctx, r.store)
 	}
 }
 
@@ -281,6 +297,10 @@ func (c *coordinator) completed(p *pending, m *format.Manifest) {
 		e.MaxAlignment, e.MaxStartDelay = max(e.MaxAlignment, k.seen.alignment), max(e.MaxStartDelay, k.seen.startDelay)
 		e.MaxSync = max(e.MaxSync, k.sync)
 	}
+	if p.incremental {
+		c.base = newBase(p.id, p.path, m.Operators, m.States, m.Objects, m.Slices)
+	}
+	a.job.committed(p.path, m)
 	publishes := p.kind == format.Checkpoint || p.final
 	if publishes {
 		a.job.completed(p)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/tidemark-io/tidemark/format"
-	"github.com/tidemark-io/tidemark/writer"
 )
 
 // Job is a running job. Its methods may be called from any goroutine.
@@ -29,6 +27,7 @@ type Job struct {
 	nextID  uint64
 	newest  *restorePoint // newest completed checkpoint of this run
 	kept    []uint64      // completed checkpoints of this lineage, ascending
+	shared  shared        // objects of checkpoints, for retention
 	attempt *attempt      // nil between attempts
 	waiting []*request    // asked for between attempts
 	stopped bool
@@ -237,35 +236,6 @@ func (j *Job) completed(p *pending) {
 	if p.final && !p.finished {
 		j.stopped = true // if publishing fails, the next attempt only does that
 	}
-}
-
-// retain deletes the oldest checkpoints of this lineage beyond the number that
-// is kept. What fails here is tried again after the next checkpoint, unless the
-// job is fenced: that is the error it returns.
-func (j *Job) retain(ctx context.Context) error {
-	j.mu.Lock()
-	excess := slices.Clone(j.kept[:max(len(j.kept)-j.cfg.Checkpoints.Retained, 0)])
-	j.mu.Unlock()
-	for _, id := range excess {
-		err := j.root.checkFence(ctx)
-		if errors.Is(err, ErrFenced) {
-			return err
-		}
-		if err != nil {
-			j.cfg.Logger.Warn("old checkpoint not removed", "id", id, "error", err)
-			return nil
-		}
-		path := pathOf(format.Checkpoint, id)
-		if err := writer.Discard(ctx, j.root.store, path); err != nil {
-			j.cfg.Logger.Warn("old checkpoint not removed", "id", id, "error", err)
-			return nil
-		}
-		j.mu.Lock()
-		j.kept = slices.DeleteFunc(j.kept, func(k uint64) bool { return k == id })
-		j.mu.Unlock()
-		j.observe(CheckpointRemoved{ID: id, Path: path})
-	}
-	return nil
 }
 
 func (j *Job) observe(e Event) {

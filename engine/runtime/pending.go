@@ -26,6 +26,10 @@ type pending struct {
 	cancel    context.CancelCauseFunc
 	stopTimer func() bool
 	requests  []*request
+	// incremental says that keyed state is written by key group, and referred to
+	// where it is as in base, nil if there is none.
+	incremental bool
+	base        *base
 	// committing and ending belong to the coordinator: all parts are written;
 	// the checkpoint is given up, or committed.
 	committing, ending bool
@@ -61,6 +65,7 @@ type stateRow struct {
 type ack struct {
 	task       int
 	slices     []format.Slice
+	kept       []format.Slice // of the base, State renumbered, Object a row of the base's
 	err        error
 	watermarks []int64 // by operator of the chain
 	at         time.Time
@@ -251,6 +256,7 @@ func (p *pending) stateTables(a *attempt, m *format.Manifest, schemas *schemaTab
 			m.Slices = append(m.Slices, sl)
 		}
 	}
+	p.refer(m, renumbered)
 	slices.SortStableFunc(m.Slices, func(x, y format.Slice) int {
 		return cmp.Or(x.State-y.State, int(x.Subtask)-int(y.Subtask))
 	})

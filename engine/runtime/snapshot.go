@@ -41,10 +41,11 @@ const (
 // Snapshot collects one task's part of a checkpoint. What an operator hands
 // over is written in the background, while the task goes on.
 type Snapshot struct {
-	task  *Task
-	op    int
-	id    uint64
-	parts []part
+	task    *Task
+	pending *pending
+	op      int
+	id      uint64
+	parts   []part
 }
 
 // part is one slice to be written.
@@ -58,6 +59,10 @@ type part struct {
 	// without rows there is no slice.
 	rows     func(context.Context) ([]inFlight, error)
 	inFlight uint64 // bytes of the rows, when they are written
+	// groups, in place of write, writes a slice for each key group that inc does
+	// not keep.
+	groups func(context.Context, func(group int) (*writer.Slice, error)) error
+	inc    *Increment
 }
 
 // ID is the id of the checkpoint.
@@ -160,7 +165,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer t.snapshots.writing.Done()
 		defer p.writing.Done()
 		defer cancel()
-		ack.slices, ack.persisted, ack.err = s.write(ctx, p)
+		ack.err = s.write(ctx, p, &ack)
 		if overtaken && ack.err == nil && fl.awaited() {
 			ack.seen = fl.seen
 		}
@@ -178,7 +183,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 // capture collects the state of all operators. Unless it succeeds it gives back
 // what it took hold of, even if an operator panics.
 func (t *Task) capture(id uint64, p *pending) (s *Snapshot, err error) {
-	s = &Snapshot{task: t, id: id}
+	s = &Snapshot{task: t, pending: p, id: id}
 	captured := false
 	defer func() {
 		if !captured {
@@ -262,41 +267,50 @@ func (t *Task) snapshotChannels(s *Snapshot) {
 	}
 }
 
-// write writes all parts, one after the other, and returns how many bytes of
-// in-flight data are among them.
-func (s *Snapshot) write(ctx context.Context, p *pending) (written []format.Slice, inFlight uint64, err error) {
+// write writes all parts, one after the other, and notes them in the
+// acknowledgement.
+func (s *Snapshot) write(ctx context.Context, p *pending, to *ack) error {
 	defer s.release()
-	written = make([]format.Slice, 0, len(s.parts))
 	for i := range s.parts {
-		sl, there, err := s.parts[i].run(ctx, p, s.task.subtask)
-		inFlight += s.parts[i].inFlight
+		pt := &s.parts[i]
+		written, err := pt.run(ctx, p, s.task.subtask)
+		to.persisted += pt.inFlight
 		if err != nil {
-			return nil, 0, fmt.Errorf("operator %q, subtask %d, state %q: %w", s.parts[i].env.UID, s.task.subtask, s.parts[i].spec.Name, err)
+			return fmt.Errorf("operator %q, subtask %d, state %q: %w", pt.env.UID, s.task.subtask, pt.spec.Name, err)
 		}
-		if there {
-			written = append(written, sl)
+		to.slices = append(to.slices, written...)
+		if pt.inc == nil {
+			continue
+		}
+		row := p.row(pt.env.node, pt.edge, pt.spec)
+		for _, sl := range pt.inc.kept {
+			sl.State = row
+			to.kept = append(to.kept, sl)
 		}
 	}
-	return written, inFlight, nil
+	return nil
 }
 
-// run writes one part as a slice; there is none for channels that held nothing.
-// What an operator hands over may run its code, whose panic ends the task and
-// not the process.
-func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.Slice, there bool, err error) {
+// run writes one part as a slice; there is none for channels that held nothing,
+// and one for each key group in an incremental checkpoint. What an operator hands
+// over may run its code, whose panic ends the task and not the process.
+func (pt *part) run(ctx context.Context, p *pending, subtask int) (_ []format.Slice, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &TaskError{UID: pt.env.UID, Subtask: subtask, Err: fmt.Errorf("panic: %v", v), Stack: debug.Stack()}
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return slice, false, context.Cause(ctx)
+		return nil, context.Cause(ctx)
+	}
+	if pt.groups != nil {
+		return pt.runGroups(ctx, p, subtask)
 	}
 	write := pt.write
 	if pt.rows != nil {
 		rows, err := pt.rows(ctx)
 		if err != nil || len(rows) == 0 {
-			return slice, false, err
+			return nil, err
 		}
 		write = func(_ context.Context, sl *writer.Slice) error {
 			n, bytes, err := writeBuffers(sl, rows)
@@ -307,14 +321,14 @@ func (pt *part) run(ctx context.Context, p *pending, subtask int) (slice format.
 	}
 	sl, err := p.writer.Slice(ctx, pt.slice(p, subtask))
 	if err != nil {
-		return slice, false, err
+		return nil, err
 	}
 	if err := write(ctx, sl); err != nil {
 		sl.Abandon()
-		return slice, false, err
+		return nil, err
 	}
-	slice, err = sl.Close()
-	return slice, true, err
+	slice, err := sl.Close()
+	return []format.Slice{slice}, err
 }
 
 // slice describes the slice that the part becomes.

@@ -45,18 +45,25 @@ type snapGroup struct {
 // takes time in proportion to the number of owned key groups only. There can
 // be one snapshot at a time: it fails with [ErrSnapshotActive] until the
 // previous one is released.
-func (t *Table) Snapshot() (*Snapshot, error) {
+func (t *Table) Snapshot() (*Snapshot, error) { return t.SnapshotOf(nil) }
+
+// SnapshotOf is [Table.Snapshot] of the key groups for which take, called for
+// each that has entries, returns true. It is told the number of the group and
+// the generation of its last change, see [Table.Generation]. What is left out
+// costs nothing while the snapshot is active.
+func (t *Table) SnapshotOf(take func(group int, changed uint64) bool) (*Snapshot, error) {
 	if t.snap != nil && t.active() {
 		return nil, ErrSnapshotActive
 	}
 	t.snapshots++
-	s := &Snapshot{layout: t.layout, first: int(t.first), epoch: t.snapshots, n: t.n}
+	s := &Snapshot{layout: t.layout, first: int(t.first), epoch: t.snapshots}
 	s.groups, t.spare = t.spare, nil
 	for i := range t.groups {
 		g, sg := &t.groups[i], &s.groups[i]
-		if g.n == 0 {
+		if g.n == 0 || take != nil && !take(s.first+i, t.changed[i]) {
 			continue
 		}
+		s.n += int(g.n)
 		sg.slab, sg.arena, sg.pages, sg.n = g.slab, g.arena, g.pages, g.n
 		g.frozen, g.epoch = len(g.arena), s.epoch
 	}
@@ -75,6 +82,10 @@ func (t *Table) active() bool {
 	t.spare, t.snap.groups, t.snap = t.snap.groups, nil, nil
 	return false
 }
+
+// Generation is the number of the generation of changes that begins with the
+// snapshot; see [Table.Generation].
+func (s *Snapshot) Generation() uint64 { return s.epoch }
 
 // Len is the number of entries in the snapshot.
 func (s *Snapshot) Len() int { return s.n }

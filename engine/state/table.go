@@ -71,7 +71,8 @@ type group struct {
 // to one goroutine.
 type Table struct {
 	layout
-	heads     []head // slab and cap of each group, for lookups
+	heads     []head   // slab and cap of each group, for lookups
+	changed   []uint64 // generation of each group's last change; see generation.go
 	groups    []group
 	first     uint64 // number of the first owned group
 	total     uint64 // number of groups of the operator
@@ -104,9 +105,10 @@ func NewTable(o Options) (*Table, error) {
 func newTable(o Options, l layout) *Table {
 	t := &Table{
 		layout: l, opts: o,
-		heads:  make([]head, o.Range.Len()),
-		groups: make([]group, o.Range.Len()),
-		first:  uint64(o.Range.First), total: uint64(o.Groups),
+		heads:   make([]head, o.Range.Len()),
+		changed: make([]uint64, o.Range.Len()),
+		groups:  make([]group, o.Range.Len()),
+		first:   uint64(o.Range.First), total: uint64(o.Groups),
 		empty: make([]byte, l.stride),
 	}
 	// Having touched this memory now keeps page faults out of the first

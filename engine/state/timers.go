@@ -222,14 +222,23 @@ func (t *Timers) winner(a, b int32) int32 {
 // TimerSnapshot is the set of timers at one moment; see [Snapshot].
 type TimerSnapshot struct{ set *Snapshot }
 
+// Generation is [Table.Generation] for timers.
+func (t *Timers) Generation() uint64 { return t.set.Generation() }
+
 // Snapshot begins a snapshot, under the conditions of [Table.Snapshot].
-func (t *Timers) Snapshot() (*TimerSnapshot, error) {
-	s, err := t.set.Snapshot()
+func (t *Timers) Snapshot() (*TimerSnapshot, error) { return t.SnapshotOf(nil) }
+
+// SnapshotOf is [Table.SnapshotOf] for timers.
+func (t *Timers) SnapshotOf(take func(group int, changed uint64) bool) (*TimerSnapshot, error) {
+	s, err := t.set.SnapshotOf(take)
 	if err != nil {
 		return nil, err
 	}
 	return &TimerSnapshot{s}, nil
 }
+
+// Generation is [Snapshot.Generation] for timers.
+func (s *TimerSnapshot) Generation() uint64 { return s.set.Generation() }
 
 // Len is the number of timers in the snapshot.
 func (s *TimerSnapshot) Len() int { return s.set.Len() }

@@ -33,6 +33,7 @@ func (t *Table) Insert(r Ref, sum uint64, key, ns, value []byte) (Ref, error) {
 		slot = t.place(g, word)
 		free = t.freeFrom(g, slot)
 	}
+	t.changed[r.group] = t.snapshots
 	t.guard(r.group, slot, free)
 	from, to := slot*t.stride, free*t.stride
 	copy(g.slab[from+t.stride:to+t.stride], g.slab[from:to])
@@ -113,6 +114,7 @@ func (t *Table) SetValue(r Ref, value []byte) (Ref, error) {
 		return r, widthError("value", value, t.val.width)
 	}
 	g, slot := t.at(r)
+	t.changed[r.group] = t.snapshots
 	t.guard(r.group, int(r.slot), int(r.slot))
 	if !t.val.short {
 		t.val.putInline(slot, value)
@@ -138,6 +140,7 @@ func (t *Table) SetValue(r Ref, value []byte) (Ref, error) {
 // fixed. The slice is valid until the next change of the table and must not be
 // written to after the next [Table.Snapshot].
 func (t *Table) Mutable(r Ref) []byte {
+	t.changed[r.group] = t.snapshots
 	if t.snap != nil || t.val.short {
 		return t.mutable(r)
 	}
@@ -193,6 +196,7 @@ func (t *Table) Remove(r Ref) {
 		}
 		end++
 	}
+	t.changed[r.group] = t.snapshots
 	t.guard(r.group, first, end-1)
 	copy(g.slab[first*t.stride:], g.slab[(first+1)*t.stride:end*t.stride])
 	clear(g.slab[(end-1)*t.stride : end*t.stride])
@@ -206,6 +210,7 @@ func (t *Table) Remove(r Ref) {
 func (t *Table) Clear() {
 	for i := range t.groups {
 		t.drop(&t.groups[i])
+		t.changed[i] = t.snapshots
 	}
 	t.n = 0
 	t.structure++
