@@ -90,4 +90,3 @@ func TestGenerations(t *testing.T) {
 		t.Errorf("after clearing: groups %v", got)
 	}
 }
-
