@@ -17,6 +17,8 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 	$(GO) run ./internal/testrun fuzz
 long: ## the long tests (80 minutes); adds their figures to testdata/RESULTS.md
 	$(GO) run ./internal/testrun long
+planted: ## plant each mistake of testdata/planted and demand that its test fails (10 minutes)
+	$(GO) run ./internal/planted
 lint: ## import rule, formatting, vet, staticcheck, size figures
 	$(GO) test -count=1 -v ./internal/lint
 cross: ## vet for six platforms, tests of the format on a 32-bit one
@@ -25,4 +27,4 @@ dist: ## static binaries for a release, with SHA-256 sums, in dist/; the same by
 	$(GO) run ./internal/dist dist
 oracle-samples: ## write testdata/flink anew with a real Flink; needs Java, and Maven once
 	$(GO) run ./flink/oracle/samples
-.PHONY: oracle-samples help demo demo-full test bench fuzz long lint cross dist
+.PHONY: oracle-samples help demo demo-full test bench fuzz long planted lint cross dist

@@ -35,6 +35,7 @@ var house = map[string][]string{
 	"internal/lint":     {},
 	"internal/testrun":  {},
 	"internal/dist":     {},
+	"internal/planted":  {},
 	"internal/testkit":  {},
 }
 
