@@ -45,7 +45,11 @@ func (t *Task) lastBarrier() {
 	b := &t.snapshots.barriers
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last, b.alignment = true, t.attempt.cfg.Clock.Now().Sub(b.at)
+	b.last = true
+	if t.input == nil {
+		return // a source waits for nothing
+	}
+	b.alignment = t.attempt.cfg.Clock.Now().Sub(b.at)
 	b.processed = t.taken() - b.taken
 }
 

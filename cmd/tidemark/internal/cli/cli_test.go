@@ -20,6 +20,7 @@ import (
 	"github.com/tidemark-io/tidemark/engine/config"
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/history"
 	"github.com/tidemark-io/tidemark/store"
 )
 
@@ -197,9 +198,12 @@ func TestWatcher(t *testing.T) {
 	var stderr bytes.Buffer
 	a := &app{stderr: &stderr}
 	w := newWatcher(a)
+	attempt := &history.Attempt{Path: "chk-4", Status: history.Completed, Duration: history.Millis(1500 * time.Microsecond),
+		StartDelay: new(history.Millis(20 * time.Millisecond)), Alignment: new(history.Millis(90 * time.Second)), Sizes: history.Sizes{Checkpointed: 2048, Persisted: 5 << 20},
+		Tasks: []history.Task{{Subtasks: []history.Subtask{{Busy: 30, Backpressured: 50, Idle: 20}}}}}
 	for _, e := range []engine.Event{
 		engine.RunStarted{Run: 2, Lineage: "l", Restored: "chk-3"},
-		engine.CheckpointCompleted{Path: "chk-4", Bytes: 2048, Duration: 1500 * time.Microsecond},
+		engine.CheckpointCompleted{Path: "chk-4", Bytes: 2048, Duration: 1500 * time.Microsecond, Record: attempt},
 		engine.CheckpointFailed{Path: "chk-5", Reason: context.DeadlineExceeded},
 		engine.TaskFailed{Err: errors.New("boom\x1b")},
 		engine.Restarting{Attempt: 1},
@@ -207,12 +211,21 @@ func TestWatcher(t *testing.T) {
 	} {
 		w.Observe(e)
 	}
+	w.Observe(engine.CheckpointFailed{Path: "chk-6", Reason: errors.New("disk full"), Record: &history.Attempt{Status: history.Failed}})
 	w.show(engine.Stats{Tasks: []engine.TaskStats{{UID: "a", FramesOut: 100, Backpressured: time.Second}}}, 10*time.Second, 10*time.Second)
+	for _, l := range w.ended.summary() {
+		w.line("%s", l)
+	}
 	want := `tidemark: run 2: restored chk-3 (lineage l)
+tidemark: chk-4 in 1.5ms: 2.0 KiB, delay 20ms, aligned 1m30s, in flight 5.0 MiB
 tidemark: chk-5 failed: context deadline exceeded
 tidemark: boom\x1b
 tidemark: restart 1, from the beginning
+tidemark: chk-6 failed: disk full
 tidemark: 10s  10 records/s  chk-4: 2.0 KiB in 2ms  backpressure 10%
+tidemark: checkpoints: 1 completed, 1 failed; took 1.5ms at the median, 1.5ms at most
+tidemark: at most: start delay 20ms, aligned 1m30s, in flight 5.0 MiB
+tidemark: tasks: busy 30%, backpressured 50%, idle 20%
 `
 	if d := cmp.Diff(want, stderr.String()); d != "" {
 		t.Errorf("-want +got\n%s", d)

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/config"
 	"github.com/tidemark-io/tidemark/format"
+	"github.com/tidemark-io/tidemark/history"
 	"github.com/tidemark-io/tidemark/recovery"
 	"github.com/tidemark-io/tidemark/store"
 )
@@ -80,6 +81,7 @@ var classes = []struct {
 	{place.ErrScheme, exitUnsupported},
 	{place.ErrAmbiguous, exitUsage},
 	{checkpoint.ErrDamaged, exitFound},
+	{history.ErrDamaged, exitFound},
 	{store.ErrLocked, exitRefused},
 	{fs.ErrNotExist, exitNone},
 }

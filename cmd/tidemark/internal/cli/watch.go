@@ -35,6 +35,7 @@ type watcher struct {
 	failed    bool // the job ended with an error
 	records   uint64
 	pressured time.Duration
+	ended     endedAttempts
 }
 
 func newWatcher(a *app) *watcher {
@@ -64,8 +65,10 @@ func (w *watcher) Observe(e engine.Event) {
 		}
 	case engine.CheckpointCompleted:
 		w.last = fmt.Sprintf("%s: %s in %s", e.Path, out.Bytes(e.Bytes), e.Duration.Round(time.Millisecond))
+		w.record(e.Record)
 	case engine.CheckpointFailed:
 		w.line("%s failed: %v", e.Path, e.Reason)
+		w.record(e.Record)
 	case engine.TaskFailed:
 		w.line("%v", e.Err)
 	case engine.Restarting:
@@ -114,6 +117,9 @@ func (w *watcher) watch(job *engine.Job, done <-chan struct{}) {
 		case <-done:
 			w.mu.Lock()
 			w.clear()
+			for _, l := range w.ended.summary() {
+				w.app.say("%s", l)
+			}
 			w.app.say("%s", summary(w.failed, time.Since(begin), w.last, w.late))
 			w.mu.Unlock()
 			return
