@@ -188,14 +188,18 @@ func (c *coordinator) taskRecords(p *pending, ended time.Time, reason error) []r
 func (k *ack) fill(s *record.Subtask, p *pending) {
 	s.Status, s.Acked, s.Unaligned = record.Acknowledged, record.Moment(k.at), k.unaligned
 	s.Duration = new(record.Millis(k.at.Sub(p.triggered)))
-	var size uint64
-	for i := range k.slices {
-		size += k.slices[i].Bytes
-	}
-	s.Checkpointed, s.State = new(record.Count(size)), new(record.Count(size))
+	written := sizeOf(k.slices)
+	s.Checkpointed, s.State = new(written), new(written+sizeOf(k.kept))
 	s.Phases = record.Phases{Sync: new(record.Millis(k.sync)), Async: new(record.Millis(k.async))}
 	fillSeen(s, k.seen)
 	s.Alignment.Processed, s.Alignment.Persisted = new(record.Count(k.seen.processed)), new(record.Count(k.persisted))
+}
+
+func sizeOf(slices []format.Slice) (size record.Count) {
+	for i := range slices {
+		size += record.Count(slices[i].Bytes)
+	}
+	return size
 }
 
 func fillSeen(s *record.Subtask, b seen) {
