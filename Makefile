@@ -4,7 +4,7 @@ FUZZTIME ?= 30s
 export FUZZTIME
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## checkpoint a job on real flights, kill it, restore it, prove the output exact (under 3 minutes)
 	$(GO) run ./internal/demo
 demo-full: ## the same on 3,000,000 flights; needs npm to fetch them
@@ -13,6 +13,8 @@ test: ## everything that must hold before a change lands: build, cross, race, te
 	$(GO) run ./internal/testrun test
 bench: ## measure speed and compare it with the goals
 	$(GO) run ./internal/bench
+bench-backpressure: ## checkpoints under backpressure; writes docs/backpressure.md and its plot (5 minutes)
+	$(GO) run ./internal/bench -pairs 1 -backpressure docs
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	$(GO) run ./internal/testrun fuzz
 long: ## the long tests (80 minutes); adds their figures to testdata/RESULTS.md
@@ -27,4 +29,4 @@ dist: ## static binaries for a release, with SHA-256 sums, in dist/; the same by
 	$(GO) run ./internal/dist dist
 oracle-samples: ## write testdata/flink anew with a real Flink; needs Java, and Maven once
 	$(GO) run ./flink/oracle/samples
-.PHONY: oracle-samples help demo demo-full test bench fuzz long planted lint cross dist
+.PHONY: oracle-samples help demo demo-full test bench bench-backpressure fuzz long planted lint cross dist

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -220,6 +221,9 @@ func writeBuffers(sl *writer.Slice, rows []inFlight) (records, bytes uint64, err
 		return rows[i].load(scratch[i%2])
 	}
 	for i := range rows {
+		// Writing is work for the processor, and the barriers are still on
+		// their way through the graph: tasks that they wake go first.
+		runtime.Gosched()
 		if i == 0 {
 			err = load(0)
 		}

@@ -33,6 +33,11 @@ type params struct {
 	// Quiet takes no checkpoint but the last, Unaligned enables unaligned ones.
 	Quiet     bool `json:",omitempty"`
 	Unaligned bool `json:",omitempty"`
+	// Mode, Debloat and Buffers (per channel) are the settings of the job under
+	// backpressure; Repeat is its number of checkpoints at most.
+	Mode    string `json:",omitempty"`
+	Debloat bool   `json:",omitempty"`
+	Buffers int    `json:",omitempty"`
 	// Section is how long a task without end is measured.
 	Section time.Duration `json:",omitempty"`
 	Profile string        `json:",omitempty"` // file for a CPU profile
@@ -53,6 +58,7 @@ var tasks = map[string]func(context.Context, params) (figures, error){
 	"wide":     prepareWide,
 	"large":    prepareLarge,
 	"read":     readWhole,
+	"pressure": underPressure,
 }
 
 // child is the main function of a measuring process.

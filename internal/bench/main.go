@@ -33,12 +33,17 @@ func main() {
 	quick := flag.Bool("quick", false, "3 pairs, to try it out")
 	only := flag.String("only", "", "rows to measure, names or their beginnings with commas: "+strings.Join(names(), " "))
 	report := flag.String("report", "", "also write the results to this `file`, as Markdown")
+	pressure := flag.String("backpressure", "", "measure checkpoints under backpressure instead, and write backpressure.md and its plot into this `folder`")
 	flag.Parse()
 	b := &bench{pairs: max(*pairs, 1), size: usual, profile: true, progress: os.Stderr}
 	if *quick {
 		b.pairs = 3
 	}
-	if err := b.main(ctx, os.Stdout, *only, *report); err != nil {
+	run := func() error { return b.main(ctx, os.Stdout, *only, *report) }
+	if *pressure != "" {
+		run = func() error { return b.pressureMain(ctx, *pressure) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -58,13 +63,16 @@ type bench struct {
 type size struct {
 	count   time.Duration // section of the engine, with a checkpoint each second
 	channel time.Duration // section of the peer
-	entries int           // of a state that snapshots are taken of
-	written int           // entries written and restored
-	repeat  int           // snapshots in one measurement
-	states  []int64       // bytes of the states that memory is measured with
+	// pressure is the section under backpressure without checkpoints; that with
+	// them is at most twice as long, and at least two of them.
+	pressure time.Duration
+	entries  int     // of a state that snapshots are taken of
+	written  int     // entries written and restored
+	repeat   int     // snapshots in one measurement
+	states   []int64 // bytes of the states that memory is measured with
 }
 
-var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, entries: 1_000_000, written: 4_000_000, repeat: 10,
+var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, pressure: 2 * time.Second, entries: 1_000_000, written: 4_000_000, repeat: 10,
 	states: []int64{64 << 20, 256 << 20, 1 << 30}}
 
 // row is a group of goals that are measured together.

@@ -54,7 +54,11 @@ func TestMain(m *testing.M) {
 
 // child is the process that is killed.
 func child(dir string) int {
-	err := runJob(dir)
+	run := runJob
+	if os.Getenv(envCall) != "" {
+		run = generate
+	}
+	err := run(dir)
 	switch {
 	case errors.Is(err, engine.ErrFenced):
 		fmt.Fprintln(os.Stderr, err)

@@ -93,7 +93,7 @@ func TestMakeListsItsTargets(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^([a-z-]+):.*## `).FindAllSubmatch(text, -1) {
 		listed = append(listed, string(m[1]))
 	}
-	want := []string{"demo", "demo-full", "test", "bench", "fuzz", "long", "planted", "lint", "cross", "dist", "oracle-samples"}
+	want := []string{"demo", "demo-full", "test", "bench", "bench-backpressure", "fuzz", "long", "planted", "lint", "cross", "dist", "oracle-samples"}
 	if !slices.Equal(listed, want) {
 		t.Errorf("make lists %v, want %v", listed, want)
 	}
