@@ -81,7 +81,18 @@ type (
 	TaskFailed          = runtime.TaskFailed
 	Restarting          = runtime.Restarting
 	LateRecords         = runtime.LateRecords
+	FunctionStuck       = runtime.FunctionStuck
+	FunctionReturned    = runtime.FunctionReturned
+	Place               = runtime.Place
 	Finished            = runtime.Finished
+)
+
+// Places that a function can be stuck at; see package runtime.
+const (
+	PlaceSource    = runtime.PlaceSource
+	PlaceChannel   = runtime.PlaceChannel
+	PlaceTime      = runtime.PlaceTime
+	PlaceRecovered = runtime.PlaceRecovered
 )
 
 // Start begins to run a graph. The job ends when its input does, when it fails

@@ -14,12 +14,13 @@ type Settings struct {
 
 // Job is what concerns the whole graph.
 type Job struct {
-	Parallelism int     // of operators that name none
-	KeyGroups   int     // maximum parallelism of keyed operators; 0 lets the engine choose
-	Chaining    bool    // run neighbours in one task where possible
-	Input       string  // path the catalogue's job reads, "" for its default
-	SinkDir     string  // path the catalogue's job writes to
-	Rate        float64 // records per second over all sources; 0 is no limit
+	Parallelism int           // of operators that name none
+	KeyGroups   int           // maximum parallelism of keyed operators; 0 lets the engine choose
+	Chaining    bool          // run neighbours in one task where possible
+	Input       string        // path the catalogue's job reads, "" for its default
+	SinkDir     string        // path the catalogue's job writes to
+	Rate        float64       // records per second over all sources; 0 is no limit
+	StuckAfter  time.Duration // of one call of user code, when it is reported; 0 is never
 }
 
 // Checkpoints is when and where checkpoints are made.

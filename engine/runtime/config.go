@@ -34,6 +34,10 @@ type Config struct {
 	// full; 0 is 100 ms, negative is for ever.
 	BufferTimeout time.Duration
 
+	// StuckAfter is how long one call of user code may take before it is reported
+	// as stuck, at most half as long again after that; 0 is never. It goes on.
+	StuckAfter time.Duration
+
 	// Settings are written into checkpoints, secrets already redacted.
 	Settings []format.Setting
 	// Logger receives what the engine has to say; nil is silent.

@@ -87,6 +87,7 @@ func (t *Task) drain() error {
 		return t.finish()
 	}
 	t.current = d.op
+	t.place.channel.Store(atTime)
 	if d.resume && t.input != nil {
 		if err := t.input.look(); err != nil {
 			return err

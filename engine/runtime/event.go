@@ -97,6 +97,41 @@ type LateRecords struct {
 	Count   int64
 }
 
+// Place says what a task works at.
+type Place string
+
+// Places.
+const (
+	PlaceSource    Place = "source"    // it reads from its source
+	PlaceChannel   Place = "channel"   // it processes a record of a channel
+	PlaceTime      Place = "time"      // a timer fires, or unfinished work goes on
+	PlaceRecovered Place = "recovered" // it processes recovered in-flight data
+)
+
+// FunctionStuck says that one call of user code has not returned for as long as
+// [Config.StuckAfter]. It is told once for each such call. No checkpoint
+// completes until it returns.
+type FunctionStuck struct {
+	UID     string // of the operator
+	Subtask int
+	Since   time.Duration // at least so long
+	Place   Place
+	// Edge, Sender and Buffer name the buffer that the record lies in: the
+	// connection as in checkpoints ("from>to#n"), the sending subtask, and the
+	// number of the buffer in their channel. Only with PlaceChannel.
+	Edge   string
+	Sender int
+	Buffer uint64
+	Stack  []byte // of the task, nil if there are too many goroutines to find it
+}
+
+// FunctionReturned says that a call that was reported stuck has returned.
+type FunctionReturned struct {
+	UID     string // of the operator that runs now
+	Subtask int
+	After   time.Duration
+}
+
 // Finished is the last event of a run.
 type Finished struct{ Err error }
 
@@ -109,4 +144,6 @@ func (CheckpointRemoved) event()   {}
 func (TaskFailed) event()          {}
 func (Restarting) event()          {}
 func (LateRecords) event()         {}
+func (FunctionStuck) event()       {}
+func (FunctionReturned) event()    {}
 func (Finished) event()            {}

@@ -151,6 +151,7 @@ func (in *input) look() error {
 // read runs the receiver over the current buffer of a gate.
 func (in *input) read(g *gateInput) error {
 	in.task.current = 0
+	in.task.place.record(g.first+g.channel, g.buffer.Sequence())
 	exhausted, err := g.receiver.Run(in.task, g.first+g.channel, g.cursors[g.channel])
 	if err != nil {
 		return fmt.Errorf("reading channel %d of edge %s: %w", g.channel, in.task.attempt.plan.edgeID(g.edge), err)

@@ -143,6 +143,7 @@ func (r *replay) step(t *Task) (bool, error) {
 	if g == nil {
 		return false, nil
 	}
+	t.place.channel.Store(atReplay)
 	s := g.next()
 	if !s.reading {
 		s.cursor.Feed(s.chunks[0])

@@ -42,6 +42,8 @@ type Task struct {
 
 	snapshots snapshots
 	times     timeAccount
+	place     place
+	watch     *watch // nil if nobody watches
 }
 
 // opSlot is one operator of the chain.
@@ -250,6 +252,7 @@ func (t *Task) step() error {
 // poll asks the source for records.
 func (t *Task) poll() error {
 	t.current = 0
+	t.place.channel.Store(atSource)
 	result, err := t.ops[0].op.(Poller).Poll()
 	if err != nil {
 		return err
@@ -316,6 +319,7 @@ func (t *Task) park(why activity, ready func() bool) {
 func (t *Task) schedule() {
 	t.times.start(t.attempt.cfg.Clock.Now())
 	t.scheduleDebloat()
+	t.scheduleWatch()
 	if len(t.partsOut) == 0 || t.attempt.cfg.BufferTimeout < 0 {
 		return
 	}
@@ -330,6 +334,7 @@ func (t *Task) schedule() {
 }
 
 func (t *Task) unschedule() {
+	t.watch.end()
 	if t.stopFlush != nil {
 		t.stopFlush()
 	}

@@ -222,7 +222,7 @@ func (b *bench) pressureMain(ctx context.Context, folder string) (err error) {
 // and about 64 MiB.
 const (
 	fewBuffers  = 2
-	manyBuffers = 288
+	manyBuffers = 352
 )
 
 // goalPairs is the least number of repetitions that a goal is judged by.
