@@ -22,7 +22,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		Job:         Job{Parallelism: 1, Chaining: true},
+		Job:         Job{Parallelism: 1, Chaining: true, StuckAfter: time.Minute},
 		Checkpoints: Checkpoints{Interval: 10 * time.Second, Timeout: 10 * time.Minute, NumRetained: 3, Compression: "s2"},
 		Restore:     Restore{WithoutInFlight: -1, OnCorrupt: "fail"},
 		Restart:     Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},

@@ -208,6 +208,8 @@ func TestWatcher(t *testing.T) {
 		engine.TaskFailed{Err: errors.New("boom\x1b")},
 		engine.Restarting{Attempt: 1},
 		engine.LateRecords{Count: 3},
+		engine.FunctionStuck{UID: "count", Subtask: 1, Since: 61 * time.Second, Place: engine.PlaceChannel, Edge: "in>count#0", Sender: 2, Buffer: 7},
+		engine.FunctionReturned{UID: "count", Subtask: 1, After: 90 * time.Second},
 	} {
 		w.Observe(e)
 	}
@@ -221,6 +223,8 @@ tidemark: chk-4 in 1.5ms: 2.0 KiB, delay 20ms, aligned 1m30s, in flight 5.0 MiB
 tidemark: chk-5 failed: context deadline exceeded
 tidemark: boom\x1b
 tidemark: restart 1, from the beginning
+tidemark: operator "count", subtask 1: a call has not returned for 1m1s, at a record of buffer 7 from subtask 2 on in>count#0; no checkpoint completes meanwhile
+tidemark: operator "count", subtask 1: the call has returned, after 1m30s
 tidemark: chk-6 failed: disk full
 tidemark: 10s  10 records/s  chk-4: 2.0 KiB in 2ms  backpressure 10%
 tidemark: checkpoints: 1 completed, 1 failed; took 1.5ms at the median, 1.5ms at most

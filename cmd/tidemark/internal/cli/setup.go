@@ -40,7 +40,7 @@ func prepare(ctx context.Context, s config.Settings, values []config.Value) (*se
 			SpillMemory: s.Spill.Memory, SpillDisk: s.Spill.Disk, SpillDir: spillDir(s.Checkpoints.Dir), MaxFrame: exchange.DefaultConfig().MaxFrame,
 			Debloat: debloat(s.Network),
 		},
-		BufferTimeout: bufferTimeout(s.Network),
+		BufferTimeout: bufferTimeout(s.Network), StuckAfter: s.Job.StuckAfter,
 	}}
 	if s.Restart.Strategy == "fixed-delay" {
 		u.config.Restart = engine.RestartConfig{Attempts: s.Restart.Attempts, Delay: s.Restart.Delay}

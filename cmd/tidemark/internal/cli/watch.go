@@ -77,10 +77,29 @@ func (w *watcher) Observe(e engine.Event) {
 			from = "the beginning"
 		}
 		w.line("restart %d, from %s", e.Attempt, from)
+	case engine.FunctionStuck:
+		w.line("operator %q, subtask %d: a call has not returned for %v, at %s; no checkpoint completes meanwhile",
+			e.UID, e.Subtask, e.Since.Round(time.Second), placeOf(e))
+	case engine.FunctionReturned:
+		w.line("operator %q, subtask %d: the call has returned, after %v", e.UID, e.Subtask, e.After.Round(time.Second))
 	case engine.Finished:
 		w.failed = e.Err != nil
 	case engine.LateRecords:
 		w.late += e.Count
+	}
+}
+
+// placeOf says where the record lies that a call does not return with.
+func placeOf(e engine.FunctionStuck) string {
+	switch e.Place {
+	case engine.PlaceChannel:
+		return fmt.Sprintf("a record of buffer %d from subtask %d on %s", e.Buffer, e.Sender, e.Edge)
+	case engine.PlaceTime:
+		return "a timer, or unfinished work"
+	case engine.PlaceRecovered:
+		return "recovered in-flight data"
+	default:
+		return "its source"
 	}
 }
 
