@@ -143,7 +143,8 @@ type Outcome struct {
 	// byte by byte without decoding, or encoded anew.
 	Kept, Linked, Copied, Rewritten Volume
 	Channels                        []ChannelOutcome
-	External                        []string // files outside that are referred to
+	External                        []string  // files outside that are referred to
+	Salvaged                        *Salvaged // what a salvage found; nil for other edits
 }
 
 // Volume is a number of objects and their bytes as stored.

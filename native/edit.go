@@ -180,8 +180,7 @@ func (j *job) outcome() (checkpoint.Outcome, error) {
 		}
 	}
 	for _, l := range j.losses {
-		out.Losses = append(out.Losses, checkpoint.Loss{Tool: l.Tool, Created: time.Unix(0, l.Created).UTC(), Operator: l.Operator, State: l.State, Edge: l.Edge, Place: l.Place,
-			Reason: l.Reason, Bytes: l.Bytes, Records: l.Records, MinTime: l.MinTime, MaxTime: l.MaxTime})
+		out.Losses = append(out.Losses, modelLoss(l))
 	}
 	for i, m := range j.moves {
 		size := j.src.objects[i].Length
@@ -204,6 +203,12 @@ func (j *job) outcome() (checkpoint.Outcome, error) {
 		out.Channels = append(out.Channels, o)
 	}
 	return out, nil
+}
+
+// modelLoss is a row of the loss report in the terms of the model.
+func modelLoss(l format.Loss) checkpoint.Loss {
+	return checkpoint.Loss{Tool: l.Tool, Created: time.Unix(0, l.Created).UTC(), Operator: l.Operator, State: l.State, Edge: l.Edge, Place: l.Place,
+		Reason: l.Reason, Bytes: l.Bytes, Records: l.Records, MinTime: l.MinTime, MaxTime: l.MaxTime}
 }
 
 // text makes user input fit for the manifest.

@@ -37,9 +37,10 @@ type Format struct {
 }
 
 var (
-	_ checkpoint.Format = (*Format)(nil)
-	_ checkpoint.Lister = (*Format)(nil)
-	_ checkpoint.Editor = (*Format)(nil)
+	_ checkpoint.Format   = (*Format)(nil)
+	_ checkpoint.Lister   = (*Format)(nil)
+	_ checkpoint.Editor   = (*Format)(nil)
+	_ checkpoint.Salvager = (*Format)(nil)
 )
 
 // NewFormat returns the native format on a store. The options are those of every
@@ -50,6 +51,9 @@ func NewFormat(st store.Store, opts ...reader.Option) *Format {
 
 // Plan tells what Apply would do; see [checkpoint.Editor].
 func (f *Format) Plan(ctx context.Context, src checkpoint.Checkpoint, edit checkpoint.Edit, dst string) (checkpoint.Outcome, error) {
+	if edit.Salvage != nil {
+		return f.salvage(ctx, src, edit, dst, false, nil)
+	}
 	j, err := f.prepare(ctx, src, edit, dst)
 	if err != nil {
 		return checkpoint.Outcome{}, err
@@ -59,6 +63,9 @@ func (f *Format) Plan(ctx context.Context, src checkpoint.Checkpoint, edit check
 
 // Apply makes a checkpoint; see [checkpoint.Editor].
 func (f *Format) Apply(ctx context.Context, src checkpoint.Checkpoint, edit checkpoint.Edit, dst string, progress func(checkpoint.Progress)) (checkpoint.Outcome, error) {
+	if edit.Salvage != nil {
+		return f.salvage(ctx, src, edit, dst, true, progress)
+	}
 	j, err := f.prepare(ctx, src, edit, dst)
 	if err != nil {
 		return checkpoint.Outcome{}, err

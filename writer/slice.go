@@ -208,10 +208,13 @@ func (s *Slice) Raw(data []byte, ref format.BlockRef) error {
 		return s.err
 	case s.done:
 		return s.failed("block after the end of the slice: %w", ErrState)
-	case s.enc.rows.Rows() > 0:
-		return s.failed("a whole block behind single entries: %w", ErrState)
 	case len(data) != int(ref.Length) || len(data) < 4 || format.Checksum(data[:len(data)-4]) != ref.CRC:
 		return s.failed("block of %d bytes, expected %d with checksum %08x: %w", len(data), ref.Length, ref.CRC, format.ErrChecksum)
+	}
+	if s.enc.rows.Rows() > 0 { // single entries in front of it
+		if err := s.emit(); err != nil {
+			return err
+		}
 	}
 	return s.put(data, ref)
 }
