@@ -7,7 +7,7 @@ import "context"
 type Salvager interface {
 	// OpenDamaged is Open, but where that fails for damage it opens what the
 	// metadata's copy and the data themselves tell. What could not be found out
-	// is in the checkpoint's losses. Errors are those of Open if there is
+	// is among the losses of an edit that salvages it. Errors are those of Open if there is
 	// nothing that could be opened. It writes nothing.
 	OpenDamaged(ctx context.Context, path string) (Checkpoint, error)
 }

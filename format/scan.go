@@ -85,3 +85,10 @@ func ReadObjectHeader(r io.ReaderAt, size int64, object string) (Header, error) 
 	}
 	return h, nil
 }
+
+// ManifestLength is the length that the header of a manifest states, whose first
+// bytes are head. ok is false if the header does not read.
+func ManifestLength(head []byte) (length uint64, ok bool) {
+	h, _, _, err := decodeHeader(head[:min(len(head), MaxHeader)], uint64(len(head)), manifestFile)
+	return h.Length, err == nil && h.Length > 0
+}

@@ -87,7 +87,7 @@ func openSalvage(ctx context.Context, c *reader.Checkpoint) (*salvage, error) {
 	if err != nil {
 		return nil, err
 	}
-	over := &overlay{Store: from.Store, files: from.files, strays: from.strays, unsure: from.unsure, rebuilt: from.rebuilt,
+	over := &overlay{Store: from.Store, files: from.files, strays: from.strays, losses: from.losses, unsure: from.unsure, rebuilt: from.rebuilt,
 		from: maps.Clone(from.from), sizes: map[string]int64{}}
 	if over.from == nil {
 		over.from = map[string]string{}

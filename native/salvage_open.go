@@ -33,6 +33,7 @@ func (f *Format) OpenDamaged(ctx context.Context, path string) (checkpoint.Check
 		if closed := m.Close(); !damaged(err) || closed != nil {
 			return nil, errors.Join(err, closed)
 		}
+		err = fmt.Errorf("%s: %w: %w", path, checkpoint.ErrDamaged, err)
 	} else if !errors.Is(err, checkpoint.ErrDamaged) && !errors.Is(err, checkpoint.ErrIncomplete) {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (p *pieces) manifest() ([]byte, error) {
 		whole = whole && p.has[kind]
 	}
 	if whole { // without what neither has: settings, the losses before
-		p.m.Losses = append(p.m.Losses, p.loss("a part of the manifest is damaged in both its copies: the job's recorded configuration or earlier losses are gone"))
+		p.over.losses = append(p.over.losses, p.loss("a part of the manifest is damaged in both its copies: the job's recorded configuration or earlier losses are gone"))
 	} else if err := p.rebuild(); err != nil {
 		return nil, err
 	}
@@ -118,6 +119,9 @@ func (p *pieces) read(name string) ([]byte, error) {
 	switch {
 	case errors.Is(err, store.ErrNotExist), errors.Is(err, store.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, store.ErrNotObject):
 		return nil, nil
+	}
+	if n, ok := format.ManifestLength(data); ok && n < uint64(len(data)) {
+		data = data[:n] // something was written behind its end
 	}
 	return data, err
 }

@@ -51,7 +51,7 @@ func (p *pieces) rebuild() error {
 	if unreadable > 0 {
 		why += fmt.Sprintf("; of %d objects the directory does not read, and what they hold is lost", unreadable)
 	}
-	b.m.Losses = append(b.m.Losses, p.loss(why))
+	p.over.losses = append(p.over.losses, p.loss(why))
 	p.m, p.over.rebuilt = b.m, true
 	return nil
 }
@@ -96,7 +96,9 @@ func (p *pieces) own(all []footed) (own, others []footed) {
 		}
 		seen[twin] = true
 		kept = append(kept, f)
-		bytes[origin{f.Header.Checkpoint, f.Header.Writer}] += f.size
+		if id, _, ok := layout.ParseDir(p.dir); !ok || id == f.Header.Checkpoint {
+			bytes[origin{f.Header.Checkpoint, f.Header.Writer}] += f.size
+		}
 	}
 	var best origin
 	for o, n := range bytes {

@@ -13,6 +13,7 @@ import (
 // report makes the loss report: a row for each state and each edge that has lost
 // anything, and one for each state that was filled.
 func (s *salvage) report() error {
+	s.losses = append(s.losses, s.over.losses...)
 	for row, st := range s.src.states {
 		if st.Kind.Channel() {
 			continue

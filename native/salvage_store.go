@@ -21,6 +21,7 @@ type overlay struct {
 	files       map[string][]byte
 	from        map[string]string // where an object lies, if not under its name
 	sizes       map[string]int64  // that objects are to have
+	losses      []format.Loss     // what putting the manifest together has lost
 	strays      []stray
 	rebuilt     bool            // the manifest was put together from the data
 	unsure      map[string]bool // ids of edges whose records in flight are not known

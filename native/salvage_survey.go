@@ -199,7 +199,8 @@ func damaged(err error) bool {
 
 // sure reports whether the object that stands under a name is the one that the
 // manifest means, so that blocks in it which only their own checksums speak for
-// can be believed: its footer is, or its header, or the index of a slice.
+// can be believed: its footer is, or its header. (An index that fits is no proof:
+// that of a stale object may be the same for slices that have not changed.)
 func (s *salvage) sure(object int) (bool, error) {
 	if known, ok := s.known[object]; ok {
 		return known, nil
@@ -233,20 +234,6 @@ func (s *salvage) identify(object int) (bool, error) {
 		rest, own := strings.CutPrefix(o.Name, s.src.Dir()+"/")
 		if own && head.Writer == sum.WriterID && head.Checkpoint == sum.ID && path.Base(head.Name) == rest {
 			return true, nil
-		}
-	}
-	for row, list := range s.src.slices {
-		for _, sl := range list {
-			if sl.Object != object {
-				continue
-			}
-			_, err := s.src.BlockRefs(s.ctx, sl, s.src.states[row].Kind)
-			if err == nil && sl.Blocks > 0 {
-				return true, nil
-			}
-			if err != nil && !damaged(err) {
-				return false, err
-			}
 		}
 	}
 	return false, nil
