@@ -124,7 +124,7 @@ func readsWhole(ctx context.Context, c *reader.Checkpoint) error {
 // of it, and adds what else has to be written anew for that.
 func (s *salvage) mendChannels() error {
 	for edge, e := range s.src.edges {
-		hurt := s.over.unsure[e.ID]
+		_, hurt := s.over.unsure[e.ID]
 		for _, r := range s.remains {
 			st := s.src.states[r.row]
 			hurt = hurt || st.Edge == edge && st.Kind.Channel() && r.damage > 0

@@ -319,9 +319,8 @@ func (b *rebuilding) connect() {
 					e.Partitioner, e.Alignment, e.InFlightRecords = was.Partitioner, was.Alignment, was.InFlightRecords
 				}
 			}
-			continue
 		}
-		b.p.over.unsure[e.ID] = true
+		b.p.over.unsure[e.ID] = !b.has[format.KindEdges]
 	}
 }
 

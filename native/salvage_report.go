@@ -96,10 +96,17 @@ func (s *salvage) reportChannel(edge int, m *mending) {
 			first = r.err
 		}
 	}
-	if bytes+m.tornBytes == 0 {
+	gone := e.InFlightRecords - min(m.records, e.InFlightRecords)
+	if s.over.unsure[e.ID] {
+		gone = m.torn
+	}
+	if bytes+m.tornBytes+gone == 0 {
 		return // its records are only counted anew
 	}
 	why := fmt.Sprintf("%d buffers did not read: %v", blocks, first)
+	if blocks == 0 {
+		why = "buffers are missing"
+	}
 	if m.torn > 0 {
 		why += fmt.Sprintf("; %d records lost their end", m.torn)
 	}
@@ -114,10 +121,7 @@ func (s *salvage) reportChannel(edge int, m *mending) {
 		why += fmt.Sprintf("; %d channels: %s", len(list), strings.Join(names, " "))
 	}
 	l := s.loss(uid, why)
-	l.Edge, l.Bytes, l.Records = e.ID, bytes+m.tornBytes, e.InFlightRecords-min(m.records, e.InFlightRecords)
-	if s.over.unsure[e.ID] {
-		l.Records = m.torn
-	}
+	l.Edge, l.Bytes, l.Records = e.ID, bytes+m.tornBytes, gone
 	if m.timed {
 		l.MinTime, l.MaxTime = m.minTime, m.maxTime
 	}

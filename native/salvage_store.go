@@ -23,8 +23,10 @@ type overlay struct {
 	sizes       map[string]int64  // that objects are to have
 	losses      []format.Loss     // what putting the manifest together has lost
 	strays      []stray
-	rebuilt     bool            // the manifest was put together from the data
-	unsure      map[string]bool // ids of edges whose records in flight are not known
+	rebuilt     bool // the manifest was put together from the data
+	// unsure are the edges, by id, of which slices may be lost without a trace, and
+	// whether not even their number of records is known.
+	unsure map[string]bool
 }
 
 // stray is a slice of a data object that cannot be told to belong to the
