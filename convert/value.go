@@ -263,7 +263,7 @@ func (m *match) encodeFloat(dst []byte, v float64) ([]byte, error) {
 		return binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(v))), nil
 	}
 	if m.key && v != v {
-		return binary.LittleEndian.AppendUint64(dst, 0x7ff8000000000000), nil
+		return binary.LittleEndian.AppendUint64(dst, 0x7ff8000000000001), nil
 	}
 	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v)), nil
 }

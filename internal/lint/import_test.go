@@ -12,7 +12,7 @@ import (
 var house = map[string][]string{
 	"cmd/tidemark": {"cmd/tidemark", "engine", "convert", "recovery", "native", "reader", "writer", "flink", "rescale", "history", "checkpoint", "store", "format", "keygroup", "internal"},
 	"engine":       {"engine", "writer", "reader", "rescale", "history", "checkpoint", "store", "format", "keygroup"},
-	"convert":      {"convert", "flink", "writer", "reader", "checkpoint"},
+	"convert":      {"convert", "flink", "writer", "reader", "checkpoint", "store", "format", "keygroup"},
 	"recovery":     {"recovery", "checkpoint", "rescale", "store", "keygroup"},
 	"native":       {"native", "reader", "writer", "rescale", "checkpoint", "store", "format", "keygroup"},
 	"reader":       {"reader", "checkpoint", "store", "format", "keygroup"},
