@@ -70,7 +70,7 @@ func (k *keyed) restoreClock() error {
 		return err
 	}
 	l.Finish()
-	k.clock.generations.restored(k.env.RestoredBase(), timers.Generation)
+	k.clock.generations.restored(k.env.RestoredBase(clockSpec()), timers.Generation)
 	k.clock.arm()
 	return nil
 }

@@ -128,7 +128,7 @@ func (k *keyed) addTable(spec runtime.StateSpec, namespaceWidth, valueWidth int)
 	err = k.env.RestoreKeyed(spec,
 		func(expected int) { l = st.Load(expected) },
 		func(sum uint64, b *reader.Batch) error { return l.Append(sum, b.Key, b.Namespace, b.Value) })
-	t.generations.restored(k.env.RestoredBase(), st.Generation)
+	t.generations.restored(k.env.RestoredBase(spec), st.Generation)
 	return t, err
 }
 
@@ -169,7 +169,7 @@ func (k *keyed) restore(timers bool) error {
 		return err
 	}
 	l.Finish()
-	k.timerGenerations.restored(k.env.RestoredBase(), k.timers.Generation)
+	k.timerGenerations.restored(k.env.RestoredBase(k.timerSpec()), k.timers.Generation)
 	if highest > NoTimestamp {
 		k.env.CatchUp(highest)
 	}

@@ -41,6 +41,9 @@ type Schema struct {
 	Len    uint32    // of an array
 	Fields []Field   // of a struct
 	Elems  []*Schema // of array, slice, optional: one; of a map: key, value
+	// Renamed says, of a struct, which other names fields may have in older
+	// checkpoints, by their present names. It is not stored and no difference.
+	Renamed map[string]string
 }
 
 // Field is a field of a struct.

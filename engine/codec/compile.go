@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"reflect"
@@ -180,7 +181,7 @@ func (c *compiler) structure(t reflect.Type, path string, off uintptr) (*format.
 	seen := make(map[string]bool, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, skip, err := c.fieldName(f, path)
+		name, was, skip, err := c.fieldName(f, path)
 		if err != nil {
 			return nil, err
 		}
@@ -196,31 +197,40 @@ func (c *compiler) structure(t reflect.Type, path string, off uintptr) (*format.
 			return nil, err
 		}
 		s.Fields = append(s.Fields, format.Field{Name: name, Schema: fs})
+		if was != "" {
+			if s.Renamed == nil {
+				s.Renamed = map[string]string{}
+			}
+			s.Renamed[name] = was
+		}
 	}
 	return s, nil
 }
 
 // fieldName reads the tag of a field. Unexported fields are refused rather
 // than skipped: what they hold would silently be gone after a restore.
-func (c *compiler) fieldName(f reflect.StructField, path string) (name string, skip bool, err error) {
+func (c *compiler) fieldName(f reflect.StructField, path string) (name, was string, skip bool, err error) {
 	path += "." + f.Name
 	tag, tagged := f.Tag.Lookup("tidemark")
 	if tag == "-" || f.Name == "_" {
 		if c.use == asMapKey {
-			return "", false, unsupported(path, "a skipped field in the key of a map is not supported")
+			return "", "", false, unsupported(path, "a skipped field in the key of a map is not supported")
 		}
-		return "", true, nil
+		return "", "", true, nil
 	}
 	if !f.IsExported() {
-		return "", false, unsupported(path, `the field is unexported; export it, or skip it by the tag tidemark:"-"`)
+		return "", "", false, unsupported(path, `the field is unexported; export it, or skip it by the tag tidemark:"-"`)
 	}
 	if !tagged {
 		tag = f.Name
 	}
-	if tag == "" || len(tag) > maxName || !utf8.ValidString(tag) || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", false, unsupported(path, "a field name must have 1 to 255 bytes of printable UTF-8")
+	if name, old, ok := strings.Cut(","+tag, ",old="); ok {
+		was, tag = old, cmp.Or(strings.TrimPrefix(name, ","), f.Name)
 	}
-	return tag, false, nil
+	if tag == "" || len(tag) > maxName || !utf8.ValidString(tag) || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", "", false, unsupported(path, "a field name must have 1 to 255 bytes of printable UTF-8")
+	}
+	return tag, was, false, nil
 }
 
 func (c *compiler) array(t reflect.Type, path string, off uintptr) (*format.Schema, error) {

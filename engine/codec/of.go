@@ -13,7 +13,9 @@ import (
 // types of these, and arrays, slices, structs, maps and pointers of these.
 //
 // Struct fields are encoded in their order and named in the schema by their Go
-// names, or by the tag `tidemark:"name"`; `tidemark:"-"` skips a field. All
+// names, or by the tag `tidemark:"name"`; `tidemark:"-"` skips a field;
+// `tidemark:"old=name"`, or `tidemark:"name,old=name"`, says what the field is
+// called in older checkpoints. All
 // others must be exported. A pointer is an optional value; it is followed, so
 // two pointers to one value become two values. A nil slice or map and an empty
 // one are encoded alike and decoded as nil. Times outside 1677..2262 saturate,

@@ -36,12 +36,17 @@ func (e *Env) RestoreBroadcast(spec StateSpec) ([]format.Pair, error) {
 		return nil, err
 	}
 	from := copies[rescale.Broadcast(len(copies), e.Parallelism)[e.Subtask]]
+	m := e.attempt.restored.migration(e.UID, spec)
 	var pairs []format.Pair
 	for p, err := range ck.Pairs(e.Context(), e.UID, spec.Name, from) {
 		if err != nil {
 			return nil, fmt.Errorf("restoring state %q: %w", spec.Name, err)
 		}
-		pairs = append(pairs, format.Pair{Key: slices.Clone(p.Row.Key), Value: slices.Clone(p.Row.Value)})
+		value, err := m.value(nil, p.Row.Value)
+		if err != nil {
+			return nil, fmt.Errorf("restoring state %q: %w", spec.Name, err)
+		}
+		pairs = append(pairs, format.Pair{Key: slices.Clone(p.Row.Key), Value: value})
 	}
 	return pairs, nil
 }

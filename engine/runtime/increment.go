@@ -260,9 +260,10 @@ func (p *pending) refer(m *format.Manifest, renumbered []int) {
 }
 
 // RestoredBase is the id of the restored checkpoint if later ones may refer to
-// it, so that what has changed since counts; else 0.
-func (e *Env) RestoredBase() uint64 {
-	if b := e.attempt.base; b != nil {
+// what it has of a state, so that what has changed since counts; else 0. What was
+// migrated is not what it has.
+func (e *Env) RestoredBase(spec StateSpec) uint64 {
+	if b := e.attempt.base; b != nil && e.attempt.restored.migration(e.UID, spec) == nil {
 		return b.id
 	}
 	return 0

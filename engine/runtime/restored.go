@@ -312,8 +312,7 @@ func (r *restored) find(uid string, spec StateSpec) (format.State, bool) {
 				What: fmt.Sprintf("it is %v in the checkpoint and %v in the job", s.Kind, spec.Kind), Remedy: "give the new state another name"})
 			return s, false
 		}
-		return s, r.sameSchema(uid, spec.Name, "value", r.schema(s.Value), spec.Value) &&
-			r.sameSchema(uid, spec.Name, "namespace", r.schema(s.Namespace), spec.Namespace)
+		return s, r.sameValue(uid, spec, r.schema(s.Value)) && r.sameSchema(uid, spec.Name, "namespace", r.schema(s.Namespace), spec.Namespace)
 	}
 	return format.State{}, false
 }
@@ -397,12 +396,17 @@ func (e *Env) RestoreUnion(spec StateSpec) ([][]byte, error) {
 // items reads runs of a list.
 func (r *restored) items(e *Env, spec StateSpec, runs []rescale.Run) ([][]byte, error) {
 	var items [][]byte
+	m := r.migration(e.UID, spec)
 	for _, run := range runs {
 		for item, err := range r.ck.ItemsOf(e.Context(), e.UID, spec.Name, uint32(run.Old), run.First, run.Count) {
 			if err != nil {
 				return nil, fmt.Errorf("restoring state %q: %w", spec.Name, err)
 			}
-			items = append(items, slices.Clone(item.Row.Value))
+			value, err := m.value(nil, item.Row.Value)
+			if err != nil {
+				return nil, fmt.Errorf("restoring state %q: %w", spec.Name, err)
+			}
+			items = append(items, value)
 		}
 	}
 	return items, nil
@@ -465,6 +469,8 @@ func (e *Env) RestoreKeyed(spec StateSpec, begin func(expected int), load func(s
 	r := e.attempt.restored
 	st, _ := r.find(e.UID, spec)
 	begin(int(min(st.Entries/uint64(max(e.Parallelism, 1)), 1<<30)))
+	m := r.migration(e.UID, spec)
+	var buf []byte
 	batches := r.ck.KeyedBatches
 	if spec.Kind == format.KindTimer {
 		batches = r.ck.TimerBatches
@@ -477,6 +483,12 @@ func (e *Env) RestoreKeyed(spec StateSpec, begin func(expected int), load func(s
 			sum := keyhash.Sum64(b.Key)
 			if keygroup.Hash(sum>>32) != b.Hash {
 				return fmt.Errorf("restoring state %q: key %x has hash %08x and not the stored %08x", spec.Name, b.Key, sum>>32, uint32(b.Hash))
+			}
+			if m != nil {
+				if buf, err = m.value(buf[:0], b.Value); err != nil {
+					return fmt.Errorf("restoring state %q: key %x: %w", spec.Name, b.Key, err)
+				}
+				b.Value = buf
 			}
 			if err := load(sum, b); err != nil {
 				return fmt.Errorf("restoring state %q: %w", spec.Name, err)
