@@ -317,7 +317,11 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, tell
 	}()
 	c, err := p.Open(ctx, below)
 	if errors.Is(err, checkpoint.ErrDamaged) {
-		tell(event{finding: &checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(below), Problem: "the checkpoint does not open", Err: err}})
+		f := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(below), Problem: "the checkpoint does not open", Err: err}
+		if p.Salvages(ctx, below) {
+			f.Remedy = "tidemark salvage " + below + " DST --apply"
+		}
+		tell(event{finding: &f})
 		return
 	}
 	if err != nil {
