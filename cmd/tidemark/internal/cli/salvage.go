@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +26,7 @@ type salvager struct {
 
 func (a *app) salvage() *cobra.Command {
 	s := &salvager{app: a}
+	var dry bool
 	cmd := &cobra.Command{
 		Use:   "salvage SRC DST",
 		Short: "Make a checkpoint of all that reads of a damaged one",
@@ -51,15 +55,18 @@ result with losses.`,
 			"  tidemark salvage jobs/ck/chk-7 jobs/ck/savepoint-8 --apply\n" +
 			"  tidemark salvage --older jobs/ck/chk-6 jobs/ck/chk-7 rescued --apply",
 		Args: exactly(2, "SRC and DST"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args[0], args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.act && dry {
+				return usage("--apply and --dry-run exclude each other")
+			}
+			return s.run(cmd.Context(), args[0], args[1])
+		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&s.act, "apply", false, "write DST, not only a plan")
 	f.StringVar(&s.older, "older", "", "fill holes of keyed state from the checkpoint at `PATH`")
-	var dry bool
 	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done and do nothing (as without --apply)")
-	cmd.MarkFlagsMutuallyExclusive("apply", "dry-run")
 	return cmd
 }
 
@@ -172,5 +179,37 @@ func (s *salvager) print(d *document.Salvage) error {
 			return err
 		}
 	}
+	for i := range d.Losses {
+		l := d.Losses[i]
+		if _, err := fmt.Fprintln(s.stdout); err != nil {
+			return err
+		}
+		if err := s.explain(&l); err != nil {
+			return err
+		}
+	}
 	return nil
 }
+
+// explain prints why something is lost in full, which no column of a table can
+// hold.
+func (s *salvager) explain(l *document.Loss) error {
+	line := ""
+	for _, word := range strings.Fields(out.Escape(cmp.Or(string(l.Place), string(l.Edge), "checkpoint") + ": " + l.Reason)) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > textWidth {
+			if _, err := fmt.Fprintln(s.stdout, line); err != nil {
+				return err
+			}
+			line = " "
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	_, err := fmt.Fprintln(s.stdout, line)
+	return err
+}
+
+// textWidth is the width of running text, in columns.
+const textWidth = 79
