@@ -36,13 +36,13 @@ type files struct {
 
 // add notes that the result has these bytes, once.
 func (f *files) add(e extent, name string) *file {
-	if f.at == nil {
-		f.at, f.taken = map[extent]*file{}, map[string]bool{flink.MetadataName: true, flink.LossesName: true}
-	}
 	if known := f.at[e]; known != nil {
 		return known
 	}
 	known := &file{extent: e, to: f.free(name)}
+	if f.at == nil {
+		f.at = map[extent]*file{}
+	}
 	f.at[e] = known
 	f.list = append(f.list, known)
 	return known
@@ -50,6 +50,9 @@ func (f *files) add(e extent, name string) *file {
 
 // free is a name that is not taken yet, like the wanted one.
 func (f *files) free(name string) string {
+	if f.taken == nil {
+		f.taken = map[string]bool{flink.MetadataName: true, flink.LossesName: true}
+	}
 	for n := 1; f.taken[name] || store.CheckName(name) != nil; n++ {
 		name = fmt.Sprintf("%d.%s", n, path.Base(name))
 		if store.CheckName(name) != nil {

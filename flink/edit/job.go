@@ -32,8 +32,8 @@ type job struct {
 	external  []string
 	files     files
 	rewritten checkpoint.Volume
-	anew      []rewrite // operators whose state is written again
-	made      []string  // objects that were made, to take back
+	anew      []*rewrite // operators whose state is written again
+	made      []string   // objects that were made, to take back
 }
 
 // prepare decides everything that does not need the data, and reads the data
@@ -56,7 +56,7 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 		return nil, err
 	}
 	for _, step := range []func() error{
-		j.checkDestination, j.dropInFlight, j.dropOperators, j.dropStates, j.decideLayouts, j.decideVersion, j.decideRewrites, j.decideFiles, j.rename,
+		j.checkDestination, j.dropInFlight, j.dropOperators, j.dropStates, j.decideLayouts, j.decideVersion, j.decideRewrites, j.checkWritable, j.decideFiles, j.rename,
 	} {
 		if err := step(); err != nil {
 			return nil, err

@@ -71,6 +71,40 @@ func flinkRestores(t *testing.T, v oracle.Version, root string, s *oracle.Sample
 			t.Errorf("%s: %s", what, diff)
 		}
 	}
+	sameOps(t, s.Snapshot.State.Ops, got.Restored.Ops, job.Parallelism)
+}
+
+// sameOps requires that operator state was redistributed as Flink does it: each
+// element of a list once, all of a union list and of broadcast state everywhere.
+func sameOps(t *testing.T, want, got []oracle.Ops, parallelism int) {
+	t.Helper()
+	if len(want) == 0 {
+		return
+	}
+	var had, has []int64
+	var union []string
+	for _, o := range want {
+		had = append(had, o.List...)
+	}
+	for _, o := range got {
+		has = append(has, o.List...)
+		union = append(union, fmt.Sprint(o.Union, o.Broadcast))
+	}
+	slices.Sort(had)
+	slices.Sort(has)
+	if !slices.Equal(had, has) {
+		t.Errorf("the list had %v and has %v", had, has)
+	}
+	var all []string
+	for _, o := range want {
+		all = append(all, o.Union...)
+	}
+	slices.Sort(all)
+	// At the snapshot a subtask shows what it had itself or what it had restored.
+	all = slices.Compact(all)
+	if len(got) != parallelism || len(slices.Compact(union)) != 1 || union[0] != fmt.Sprint(all, want[0].Broadcast) {
+		t.Errorf("union and broadcast of %d subtasks: %v; at the snapshot %v %v", len(got), union, all, want[0].Broadcast)
+	}
 }
 
 // run runs the trials that are wanted, and tells how many.
@@ -159,5 +193,55 @@ func TestOlderFlinkRestoresCopies(t *testing.T) {
 		{sample: "2.2/unaligned-3", edit: checkpoint.Edit{Command: "cp", Version: "3"}, flinks: one},
 		{sample: "2.2/heap-canonical", edit: checkpoint.Edit{Command: "cp", Version: "4"}, flinks: one},
 		{sample: "2.2/finished-subtask", edit: checkpoint.Edit{Command: "cp", Version: "3"}, flinks: one},
+	})
+}
+
+// to is a job at another parallelism, and with another number of key groups if
+// that is not 0.
+func to(parallelism, groups int) func(*oracle.Job) {
+	return func(j *oracle.Job) {
+		j.Parallelism = parallelism
+		if groups != 0 {
+			j.MaxParallelism = groups
+		}
+	}
+}
+
+// layouts is the edit that rescales all operators of the oracle's job; groups are
+// those of the keyed one.
+func layouts(parallelism, groups uint32) checkpoint.Edit {
+	e := checkpoint.Edit{Command: fmt.Sprintf("rescale-%d-%d", parallelism, groups), Layouts: map[string]checkpoint.Layout{}}
+	for _, uid := range []string{"source", "keyed", "sink"} {
+		e.Layouts[uid] = checkpoint.Layout{Parallelism: parallelism}
+	}
+	e.Layouts["keyed"] = checkpoint.Layout{Parallelism: parallelism, KeyGroups: groups}
+	return e
+}
+
+// A real Flink restores what was rescaled offline, at another parallelism and with
+// other numbers of key groups, whatever the state backend and the type of the keys.
+func TestFlinkRestoresRescaled(t *testing.T) {
+	two := []oracle.Version{oracle.Flink2}
+	withOps := func(e checkpoint.Edit) checkpoint.Edit {
+		e.Layouts["ops"] = checkpoint.Layout{Parallelism: e.Layouts["keyed"].Parallelism}
+		return e
+	}
+	run(t, "flink-restores-rescaled", []trial{
+		{sample: "1.20/rocksdb-incremental-tuple2", edit: layouts(5, 256), adapt: to(5, 256), flinks: both, short: true},
+		{sample: "1.20/heap-string", edit: layouts(3, 96), adapt: to(3, 96), flinks: both},
+		{sample: "2.2/rocksdb-incremental-long", edit: layouts(3, 96), adapt: to(3, 96), flinks: two, short: true},
+		{sample: "1.20/heap-tuple2", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},
+		{sample: "1.20/heap-pojo", edit: layouts(1, 0), adapt: to(1, 0), flinks: both},
+		{sample: "1.20/rocksdb-incremental-pojo", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},
+		{sample: "1.20/rocksdb-incremental-string", edit: layouts(3, 256), adapt: to(3, 256), flinks: both},
+		{sample: "1.20/heap-canonical", edit: withOps(layouts(5, 256)), adapt: to(5, 256), flinks: both},
+		{sample: "2.2/rocksdb-canonical", edit: withOps(layouts(1, 96)), adapt: to(1, 96), flinks: two},
+		{sample: "1.20/rocksdb-native", edit: withOps(layouts(3, 0)), adapt: to(3, 0), flinks: both},
+		{sample: "1.20/compressed", edit: withOps(layouts(3, 200)), adapt: to(3, 200), flinks: both},
+		{sample: "1.20/key-groups-300", edit: layouts(3, 128), adapt: to(3, 128), flinks: both},
+		{sample: "1.20/parallelism-8", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},
+		{sample: "1.20/rocksdb-rescaled", edit: layouts(2, 256), adapt: to(2, 256), flinks: both},
+		{sample: "2.2/file-merging-rocksdb", edit: layouts(3, 96), adapt: to(3, 96), flinks: two},
+		{sample: "2.2/rocksdb-incremental-tuple2", edit: checkpoint.Edit{Command: "cp", Version: "4"}, flinks: []oracle.Version{oracle.Flink1}},
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // decideVersion takes out of the metadata what the wanted version has no place
-// for, where that is no loss, and requires that it can be written. Names are
+// for, where that is no loss. Names are
 // dropped below version 5, the properties below version 4; merged channel handles
 // become plain ones below version 6.
 func (j *job) decideVersion() error {
@@ -21,8 +21,12 @@ func (j *job) decideVersion() error {
 		}
 		j.convert(int32(v))
 	}
-	_, err := metadata.Append(nil, j.m)
-	if err != nil {
+	return nil
+}
+
+// checkWritable requires that the result's version has a place for everything.
+func (j *job) checkWritable() error {
+	if _, err := metadata.Append(nil, j.m); err != nil {
 		return checkpoint.Refuse(checkpoint.At(flink.MetadataName), err.Error(), "a newer version, or strip what it has no place for")
 	}
 	return nil
@@ -37,6 +41,11 @@ func (j *job) convert(version int32) {
 		op := &m.Operators[i]
 		if version < metadata.Version5 {
 			op.Name, op.UID = "", ""
+		}
+		if version < metadata.Version5 && m.Version >= metadata.Version5 && tables(op) {
+			// The RocksDB of Flink 2 writes checksums that the one of Flink 1 does
+			// not know.
+			j.rewriteOf(op)
 		}
 		if version == metadata.Version2 && m.Version != version {
 			op.ChainLength = 1 // what Flink writes
@@ -66,4 +75,25 @@ func unmerged(list []metadata.ChannelHandle) []metadata.ChannelHandle {
 		}
 	}
 	return plain
+}
+
+// tables reports whether keyed state of an operator lies in files of RocksDB.
+func tables(op *metadata.Operator) bool {
+	for i := range op.Subtasks {
+		s := op.Subtasks[i].State
+		if s == nil {
+			continue
+		}
+		switch h := s.ManagedKeyed.(type) {
+		case *metadata.IncrementalHandle:
+			return true
+		case *metadata.ChangelogHandle:
+			for _, inner := range h.Materialized {
+				if _, is := inner.(*metadata.IncrementalHandle); is {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
