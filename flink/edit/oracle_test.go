@@ -19,6 +19,7 @@ func long() bool { return os.Getenv("TIDEMARK_LONG") != "" }
 type trial struct {
 	sample string
 	edit   checkpoint.Edit
+	then   []checkpoint.Edit // one after the other, each on the last result
 	// adapt changes the job that is restored.
 	adapt func(*oracle.Job)
 	// conf is on top of the sample's configuration.
@@ -33,6 +34,12 @@ type trial struct {
 func restore(t *testing.T, v oracle.Version, s *oracle.Sample, tr trial) {
 	j := copied(t, s)
 	j.apply(t, tr.edit, "result")
+	for i, e := range tr.then {
+		must(t, os.Rename(j.root+"/result", j.root+"/source"))
+		_, err := j.format.Apply(t.Context(), j.open(t, "source"), e, "result", nil)
+		must(t, err)
+		must(t, os.Rename(j.root+"/source", fmt.Sprintf("%s/old-%d", j.root, i)))
+	}
 	// The source is gone: the result stands alone.
 	must(t, os.RemoveAll(j.root+"/checkpoints"))
 	flinkRestores(t, v, j.root, s, tr)
@@ -162,6 +169,7 @@ func TestFlinkRestoresCopies(t *testing.T) {
 		{sample: "1.20/file-merging-rocksdb", edit: cp, flinks: both},
 		{sample: "1.20/file-merging-heap", edit: cp, flinks: both},
 		{sample: "2.2/file-merging-rocksdb", edit: cp, flinks: two, short: true},
+		{sample: "1.20/compressed", edit: cp, flinks: both},
 		{sample: "1.20/entropy", edit: cp, flinks: both},
 		{sample: "2.2/inline", edit: cp, flinks: two},
 		{sample: "1.20/unaligned-file-merging", edit: cp, flinks: both},
@@ -218,6 +226,13 @@ func layouts(parallelism, groups uint32) checkpoint.Edit {
 	return e
 }
 
+// rescaleStripped rescales a checkpoint without its in-flight data.
+func rescaleStripped(parallelism, groups uint32) checkpoint.Edit {
+	e := layouts(parallelism, groups)
+	e.Drop = stripAll.Drop
+	return e
+}
+
 // A real Flink restores what was rescaled offline, at another parallelism and with
 // other numbers of key groups, whatever the state backend and the type of the keys.
 func TestFlinkRestoresRescaled(t *testing.T) {
@@ -230,6 +245,9 @@ func TestFlinkRestoresRescaled(t *testing.T) {
 		{sample: "1.20/rocksdb-incremental-tuple2", edit: layouts(5, 256), adapt: to(5, 256), flinks: both, short: true},
 		{sample: "1.20/heap-string", edit: layouts(3, 96), adapt: to(3, 96), flinks: both},
 		{sample: "2.2/rocksdb-incremental-long", edit: layouts(3, 96), adapt: to(3, 96), flinks: two, short: true},
+		{sample: "1.20/unaligned-3", edit: rescaleStripped(5, 256), then: []checkpoint.Edit{layouts(2, 96)}, adapt: to(2, 96), stripped: true, flinks: both, short: true},
+		{sample: "1.20/unaligned-3", edit: rescaleStripped(5, 0), adapt: to(5, 0), stripped: true, flinks: both},
+		{sample: "1.20/rocksdb-incremental-tuple2", edit: layouts(3, 0), then: []checkpoint.Edit{layouts(5, 256), layouts(2, 96)}, adapt: to(2, 96), flinks: both},
 		{sample: "1.20/heap-tuple2", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},
 		{sample: "1.20/heap-pojo", edit: layouts(1, 0), adapt: to(1, 0), flinks: both},
 		{sample: "1.20/rocksdb-incremental-pojo", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},

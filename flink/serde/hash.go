@@ -213,9 +213,15 @@ func (t *Type) hashStruct(s *Struct) (int32, error) {
 		if err != nil {
 			return 0, err
 		}
+		if t.Kind == KindRow {
+			if i == 0 {
+				h = 1 // RowUtils.deepHashCodeArray
+			}
+			if v != nil {
+				code += 31 // deepHashCodeInternal wraps a field into an array
+			}
+		}
 		switch {
-		case t.Kind == KindRow && i == 0:
-			h = 31 + code // Arrays.deepHashCode begins with 1
 		case t.Kind == KindTuple && i == 0:
 			h = code
 		default:
