@@ -329,7 +329,7 @@ func (in *input) stopCapture() {
 		}
 		captured := g.capture.Stop()
 		if fl := in.task.flight; fl != nil && fl.input != nil {
-			fl.seen = in.task.snapshots.barriers.newest()
+			fl.seen = in.task.snapshots.barriers.of(0)
 			fl.input[i].resolve(captured)
 		} else {
 			exchange.ReleaseAll(captured)

@@ -61,18 +61,12 @@ func (t *Task) taken() uint64 {
 	return t.input.taken
 }
 
-// newest is how the barriers of the newest checkpoint came.
-func (b *barriers) newest() seen {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.seen
-}
-
-// of is the same for one checkpoint; nothing if it is another.
+// of is how the barriers of one checkpoint came, or of the newest if id is 0;
+// nothing if it is another.
 func (b *barriers) of(id uint64) seen {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.id != id {
+	if id != 0 && b.id != id {
 		return seen{}
 	}
 	return b.seen
@@ -84,7 +78,7 @@ func (b *barriers) until(id uint64, now time.Time) seen {
 	if s.first && !s.last {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		s.alignment = now.Sub(b.at)
+		s.alignment = max(now.Sub(b.at), 0)
 	}
 	return s
 }

@@ -70,6 +70,11 @@ type TaskStats struct {
 	BytesOut                  uint64 // of these frames
 	SpilledBytes              uint64 // that found no buffer in the middle of a record
 	Gates                     []GateStats
+	// StartDelay and Alignment are of the newest checkpoint that has reached the
+	// subtask: from its trigger to the first barrier here, and from there to the
+	// last. While barriers are missing, Aligning, it is what has passed.
+	StartDelay, Alignment time.Duration
+	Aligning              bool
 }
 
 // Stats returns a picture of the present attempt; it is empty between attempts.
@@ -93,6 +98,8 @@ func (j *Job) Stats() Stats {
 			ts.SpilledBytes += st.SpilledBytes
 		}
 		ts.Gates = t.gateStats()
+		b := t.snapshots.barriers.until(0, now)
+		ts.StartDelay, ts.Alignment, ts.Aligning = b.startDelay, b.alignment, b.first && !b.last
 		s.Tasks = append(s.Tasks, ts)
 	}
 	return s
