@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/flink/wire"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/reader"
@@ -49,6 +50,9 @@ type Options struct {
 	// fields in rows, numbers without sign, values that may be null). nil derives
 	// schemas from Flink's types alone. For ToNative only.
 	Like *reader.Checkpoint
+	// Nullable makes fields of rows and POJOs optional (pointers in Go), which
+	// Flink's files do not tell from those that are never null. For ToNative only.
+	Nullable bool
 	// Drop leaves out state, by operator, name and kind.
 	Drop []checkpoint.Selector
 	// External says what to do with a sink's files that are not published yet.
@@ -177,6 +181,27 @@ func (j *job) advance(n int) {
 func (j *job) wrote(size uint64) {
 	j.result.Written.Objects++
 	j.result.Written.Bytes += size
+}
+
+// errUnfit is the class of values that the other side has no place for.
+var errUnfit = errors.New("the value has no counterpart")
+
+// classify gives an error of the data its class: damage, what is not supported, or a
+// refusal of a value that does not fit.
+func classify(err error) error {
+	var bad *wire.Error
+	var refused *checkpoint.RefusedError
+	switch {
+	case err == nil || errors.As(err, &refused):
+		return err
+	case errors.Is(err, errUnfit):
+		return checkpoint.Refuse(checkpoint.Nowhere(), err.Error(), "the same command with --drop, which leaves the state out; or with --nullable or --like, for another type")
+	case !errors.As(err, &bad):
+		return err
+	case errors.Is(err, wire.ErrUnsupported), errors.Is(err, wire.ErrLimit):
+		return fmt.Errorf("%w: %w", checkpoint.ErrUnsupported, err)
+	}
+	return fmt.Errorf("%w: %w", checkpoint.ErrDamaged, err)
 }
 
 // takeBack removes what lies below the destination after a failure, also if the

@@ -112,12 +112,7 @@ func TestOursGoesOnFromFlink(t *testing.T) {
 
 func goOn(t *testing.T, s *oracle.Sample) {
 	job := s.Request.Job
-	dir := s.Metadata()
-	ck, err := flink.NewFormat(openStore(t, filepath.Dir(dir)), flink.WithUIDs("source", "ops", "keyed", "sink")).OpenCheckpoint(t.Context(), filepath.Base(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := mem.New()
+	ck, st := openSample(t, s), mem.New()
 	opts := convert.Options{Memory: 4 << 10, Drop: drops(t, "kind=coordinator", "operator=source", "operator=ops", "operator=sink")}
 	for _, name := range []string{"sum", "mean", "ttl", "ttl-map", "pojo", "row", "tuple", "avro"} {
 		opts.Drop = append(opts.Drop, drops(t, "operator=keyed,state="+name)...)
@@ -150,4 +145,16 @@ func structsFor(key string) map[string]string {
 		return map[string]string{"keyed": "tuple"}
 	}
 	return nil
+}
+
+// openSample opens what a real Flink wrote.
+func openSample(t *testing.T, s *oracle.Sample) *flink.Checkpoint {
+	t.Helper()
+	dir := s.Metadata()
+	root := filepath.Dir(dir)
+	ck, err := flink.NewFormat(openStore(t, root), flink.WithUIDs("source", "ops", "keyed", "sink")).OpenCheckpoint(t.Context(), filepath.Base(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ck
 }

@@ -19,10 +19,12 @@ type stateTypes struct{ namespace, value *format.Schema }
 type likeness struct {
 	keys   map[string]*format.Schema // by operator
 	states map[stateKey]stateTypes
+	// nullable makes fields of rows and POJOs optional, where there is no like.
+	nullable bool
 }
 
-func newLikeness(ck *reader.Checkpoint) (*likeness, error) {
-	l := &likeness{keys: map[string]*format.Schema{}, states: map[stateKey]stateTypes{}}
+func newLikeness(ck *reader.Checkpoint, nullable bool) (*likeness, error) {
+	l := &likeness{keys: map[string]*format.Schema{}, states: map[stateKey]stateTypes{}, nullable: nullable}
 	if ck == nil {
 		return l, nil
 	}
@@ -60,7 +62,7 @@ func newLikeness(ck *reader.Checkpoint) (*likeness, error) {
 func (l *likeness) or(like *format.Schema, t *serde.Type, key bool) (*format.Schema, error) {
 	if like == nil {
 		var err error
-		if like, err = schemaOf(t); err != nil {
+		if like, err = schemaOf(t, l.nullable && !key); err != nil {
 			return nil, err
 		}
 	}

@@ -89,7 +89,7 @@ func ToFlink(ctx context.Context, src *reader.Checkpoint, st store.Store, dst st
 		return nil, err
 	}
 	if err := c.write(); err != nil {
-		return nil, j.takeBack(err)
+		return nil, j.takeBack(classify(err))
 	}
 	return &j.result, nil
 }
@@ -99,7 +99,7 @@ func (c *toFlink) plan() error {
 	sum := c.src.Summary()
 	if sum.InFlightBytes > 0 || sum.InFlightRecords > 0 {
 		c.refuse("", "", fmt.Sprintf("%d records are in flight; Flink needs serialisers for them that no checkpoint knows", sum.InFlightRecords),
-			"take a savepoint, or leave them out: tidemark strip --in-flight all "+c.src.Dir()+" DST")
+			"take a savepoint, or leave them out: tidemark strip --in-flight all SRC DST")
 	}
 	var err error
 	if c.schemas, err = c.src.Schemas(); err != nil {

@@ -76,11 +76,11 @@ func ToNative(ctx context.Context, src *flink.Checkpoint, st store.Store, dst st
 		return nil, err
 	}
 	c := &toNative{job: j, src: src, schemas: map[uint64]int{}}
-	if c.like, err = newLikeness(opts.Like); err != nil {
+	if c.like, err = newLikeness(opts.Like, opts.Nullable); err != nil {
 		return nil, err
 	}
 	if err := c.plan(); err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
 	if opts.DryRun {
 		return &j.result, nil
@@ -89,7 +89,7 @@ func ToNative(ctx context.Context, src *flink.Checkpoint, st store.Store, dst st
 		return nil, err
 	}
 	if err := c.write(); err != nil {
-		return nil, j.takeBack(err)
+		return nil, j.takeBack(classify(err))
 	}
 	return &j.result, nil
 }

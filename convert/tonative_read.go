@@ -258,7 +258,7 @@ func (sc *scatter) entry(e *state.Entry) (err error) {
 			return errors.New("an entry of a map without a value")
 		}
 		if e.Value[0] != 0 {
-			sc.value, err = st.value.encode(sc.value, nil)
+			sc.value, err = st.value.fit(sc.value, nil)
 		} else {
 			sc.value, err = st.value.fromJava(sc.value, e.Value[1:])
 		}
@@ -284,7 +284,7 @@ func (sc *scatter) list(st *scatterState, e *state.Entry) error {
 			return err
 		}
 		var err error
-		if sc.value, err = st.value.encode(sc.value[:0], v); err != nil {
+		if sc.value, err = st.value.fit(sc.value[:0], v); err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
 		}
 		sc.namespace = binary.BigEndian.AppendUint32(sc.namespace[:0], i)

@@ -115,8 +115,8 @@ var elements = map[serde.Kind]format.Type{
 }
 
 // schemaOf is the schema for a Java type. Tuples and rows have fields f0, f1 and so
-// on, as in Java.
-func schemaOf(t *serde.Type) (*format.Schema, error) {
+// on, as in Java. With nullable, fields of rows and POJOs are optional.
+func schemaOf(t *serde.Type, nullable bool) (*format.Schema, error) {
 	if simple, ok := simpleSchemas[t.Kind]; ok {
 		return &format.Schema{Type: simple}, nil
 	}
@@ -125,23 +125,23 @@ func schemaOf(t *serde.Type) (*format.Schema, error) {
 	}
 	switch t.Kind {
 	case serde.KindTTLAware:
-		return schemaOf(t.Args[0])
+		return schemaOf(t.Args[0], nullable)
 	case serde.KindTTL:
-		value, err := schemaOf(t.Args[1])
+		value, err := schemaOf(t.Args[1], nullable)
 		return &format.Schema{Type: format.TypeStruct, Name: "Ttl", Fields: []format.Field{
 			{Name: "lastAccess", Schema: &format.Schema{Type: format.TypeInt64}}, {Name: "value", Schema: value}}}, err
 	case serde.KindTimeWindow:
 		return windowSchema(), nil
 	case serde.KindNullable, serde.KindOption:
-		return withElems(format.TypeOptional, t.Args[0])
+		return withElems(format.TypeOptional, nullable, t.Args[0])
 	case serde.KindList, serde.KindSet, serde.KindArray, serde.KindTraversable, serde.KindLinkedList:
-		return withElems(format.TypeSlice, t.Args[0])
+		return withElems(format.TypeSlice, nullable, t.Args[0])
 	case serde.KindMap:
-		return withElems(format.TypeMap, t.Args...)
+		return withElems(format.TypeMap, nullable, t.Args...)
 	case serde.KindTuple, serde.KindRow, serde.KindCaseClass:
 		s := &format.Schema{Type: format.TypeStruct, Name: shortClass(t.Name)}
 		for i, a := range t.Args {
-			f, err := schemaOf(a)
+			f, err := fieldOf(a, nullable && t.Kind == serde.KindRow)
 			if err != nil {
 				return nil, err
 			}
@@ -154,7 +154,7 @@ func schemaOf(t *serde.Type) (*format.Schema, error) {
 			if field.Type == nil {
 				return nil, fmt.Errorf("the field %s of %s has no serialiser", field.Name, t)
 			}
-			f, err := schemaOf(field.Type)
+			f, err := fieldOf(field.Type, nullable)
 			if err != nil {
 				return nil, err
 			}
@@ -165,10 +165,19 @@ func schemaOf(t *serde.Type) (*format.Schema, error) {
 	return nil, fmt.Errorf("values of %s cannot be converted", t)
 }
 
-func withElems(of format.Type, types ...*serde.Type) (*format.Schema, error) {
+// fieldOf is the schema of a field.
+func fieldOf(t *serde.Type, nullable bool) (*format.Schema, error) {
+	s, err := schemaOf(t, nullable)
+	if err == nil && nullable && s.Type != format.TypeOptional {
+		s = &format.Schema{Type: format.TypeOptional, Elems: []*format.Schema{s}}
+	}
+	return s, err
+}
+
+func withElems(of format.Type, nullable bool, types ...*serde.Type) (*format.Schema, error) {
 	s := &format.Schema{Type: of}
 	for _, t := range types {
-		elem, err := schemaOf(t)
+		elem, err := schemaOf(t, nullable)
 		if err != nil {
 			return nil, err
 		}

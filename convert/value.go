@@ -25,9 +25,12 @@ func (m *match) toJava(dst, data []byte) ([]byte, error) {
 		err = fmt.Errorf("%d bytes behind the value", len(rest))
 	}
 	if err != nil {
-		return dst, fmt.Errorf("%v: %w", m.schema, err)
+		return dst, fmt.Errorf("%v: %w: %w", m.schema, errUnfit, err)
 	}
-	return m.typ.Append(dst, v)
+	if dst, err = m.typ.Append(dst, v); err != nil {
+		err = fmt.Errorf("%v: %w: %w", m.schema, errUnfit, err)
+	}
+	return dst, err
 }
 
 // fromJava appends a Java value in the native encoding.
@@ -36,7 +39,16 @@ func (m *match) fromJava(dst, data []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return m.encode(dst, v)
+	return m.fit(dst, v)
+}
+
+// fit is encode, with errors of their class.
+func (m *match) fit(dst []byte, v any) ([]byte, error) {
+	dst, err := m.encode(dst, v)
+	if err != nil {
+		err = fmt.Errorf("%v: %w: %w", m.schema, errUnfit, err)
+	}
+	return dst, err
 }
 
 // decode reads a native value and returns it as package serde has it, and what is
@@ -186,7 +198,7 @@ func (m *match) decodeStruct(b []byte) (any, []byte, error) {
 }
 
 // errNull: the schema has no place for a null.
-var errNull = errors.New("it is null, and the type has no place for that (a checkpoint whose schema is optional there, named by --like, gives it one)")
+var errNull = errors.New("it is null, and the type has no place for that (--nullable gives fields one)")
 
 // encode appends a value of package serde in the native encoding.
 func (m *match) encode(dst []byte, v any) ([]byte, error) {

@@ -141,8 +141,10 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 // settled is for what a signal has ended: it may have come too late.
 func settled(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
-	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil {
-		return
+	for _, name := range []string{"MANIFEST", "_metadata"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return
+		}
 	}
 	if list, err := os.ReadDir(dir); err == nil {
 		ts.Fatalf("%s has no manifest, and is there with %d entries", args[0], len(list))

@@ -163,7 +163,7 @@ newest, as the command says.`,
 		flags.Lookup(name).DefValue = "" // said already, and the line has 80 columns
 	}
 	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.show(), a.diff(), a.du(), a.export(), a.doctor(), a.history(), a.verify(), a.version(), a.completion(), a.man())
-	root.AddCommand(a.rescale(), a.strip(), a.remap(), a.cp(), a.salvage())
+	root.AddCommand(a.rescale(), a.strip(), a.remap(), a.cp(), a.salvage(), a.convert())
 	root.AddCommand(topics()...)
 	root.SetHelpCommand(help())
 	return root

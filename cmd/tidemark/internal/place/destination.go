@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/store"
 )
 
 // Destination is where a tool makes a checkpoint.
@@ -15,6 +16,10 @@ type Destination struct {
 	Format checkpoint.Format // on the store that the path is in
 	Path   string            // below that store's root
 	Shown  string            // as it was given
+
+	// Store is the store that the path is in, for what makes a checkpoint of
+	// another format than the source's.
+	Store store.Store
 
 	store Root // nil if it is the source's
 }
@@ -37,13 +42,13 @@ func (p *Place) Destination(ctx context.Context, source, path string) (*Destinat
 	}
 	of := p.formatOf(ctx, source)
 	if below, ok := p.below(parent); ok {
-		return &Destination{Format: p.formats[of], Path: gopath.Join(below, base), Shown: shown}, nil
+		return &Destination{Format: p.formats[of], Path: gopath.Join(below, base), Shown: shown, Store: p.store}, nil
 	}
 	st, err := OpenRoot(ctx, parent, false)
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{Format: formats(st, parent, nil)[of], Path: base, Shown: shown, store: st}, nil
+	return &Destination{Format: formats(st, parent, nil)[of], Path: base, Shown: shown, Store: st, store: st}, nil
 }
 
 // formatOf is the number of the format that recognises a checkpoint.
