@@ -116,7 +116,7 @@ func (c *Checkpoint) changelogEntries(ctx context.Context, op *metadata.Operator
 	o := state.NewOverlay(h, rangeOf(k.Range))
 	for x, err := range c.changes(ctx, k) {
 		if err == nil {
-			err = o.Apply(c.OperatorName(op.ID), x)
+			err = o.Apply(c.name, x)
 		}
 		if err != nil {
 			yield(keyedEntry{}, err)
@@ -137,7 +137,7 @@ func (c *Checkpoint) changelogEntries(ctx context.Context, op *metadata.Operator
 		}
 	}
 	for e, err := range o.Over(before, int(op.MaxParallelism)) {
-		out := keyedEntry{Entry: e, header: o.Header, object: c.OperatorName(op.ID)}
+		out := keyedEntry{Entry: e, header: o.Header, object: c.name}
 		if err == nil {
 			if out.meta = &o.Header.States[e.State]; !w.takes(out.meta) || !w.groups.Contains(uint64(e.KeyGroup)) {
 				continue

@@ -112,7 +112,7 @@ func (c *Checkpoint) rocksEntries(ctx context.Context, op *metadata.Operator, k 
 	}
 	header := db.Header()
 	for e, err := range db.EntriesOf(func(i int) bool { return w.takes(&header.States[i]) }) {
-		out := keyedEntry{Entry: e, header: header, object: c.OperatorName(op.ID)}
+		out := keyedEntry{Entry: e, header: header, object: db.Object()}
 		if err == nil {
 			if out.meta = &header.States[e.State]; !w.groups.Contains(uint64(e.KeyGroup)) {
 				continue

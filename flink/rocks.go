@@ -80,6 +80,17 @@ func (s *fileSet) Close() {
 	s.open = nil
 }
 
+// objectOf is what errors call the bytes at a location.
+func (c *Checkpoint) objectOf(l Location) string {
+	switch {
+	case l.Where == Inline:
+		return c.name + inlineSuffix
+	case l.Name == "":
+		return l.URI
+	}
+	return l.Name
+}
+
 // openRocks opens the files of a RocksDB handle, which are read through the set.
 func (c *Checkpoint) openRocks(ctx context.Context, op *metadata.Operator, k *metadata.IncrementalHandle, files *fileSet) (*sst.DB, error) {
 	header, err := c.keyedHeader(ctx, k.Meta)
@@ -89,20 +100,18 @@ func (c *Checkpoint) openRocks(ctx context.Context, op *metadata.Operator, k *me
 	if header == nil {
 		return nil, &wire.Error{Object: c.name, What: "meta stream of RocksDB state", Err: wire.Truncated("it is empty")}
 	}
-	h := sst.Handle{Object: c.OperatorName(op.ID), Header: header, Groups: rangeOf(k.Range), MaxParallelism: int(op.MaxParallelism)}
+	meta, err := c.Locate(ctx, k.Meta)
+	if err != nil {
+		return nil, err
+	}
+	h := sst.Handle{Object: c.objectOf(meta), Header: header, Groups: rangeOf(k.Range), MaxParallelism: int(op.MaxParallelism)}
 	for _, list := range [][]metadata.NamedFile{k.Shared, k.Private} {
 		for i := range list {
 			l, err := c.Locate(ctx, list[i].Handle)
 			if err != nil {
 				return nil, err
 			}
-			f := sst.File{Name: list[i].Name, Object: l.Name, Data: &lazyFile{set: files, handle: list[i].Handle}, Size: l.Size}
-			switch {
-			case l.Where == Inline:
-				f.Object = c.name + inlineSuffix
-			case l.Name == "":
-				f.Object = l.URI
-			}
+			f := sst.File{Name: list[i].Name, Object: c.objectOf(l), Data: &lazyFile{set: files, handle: list[i].Handle}, Size: l.Size}
 			if f.Size < 0 {
 				info, err := c.f.st.Stat(ctx, l.Name)
 				if err != nil {

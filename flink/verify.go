@@ -15,22 +15,17 @@ import (
 )
 
 // Checks yields what must be checked at a level: the metadata in itself, then the
-// files it names. Flink's files have no checksums of their own, except where they
-// are compressed or of RocksDB.
+// files it names, then for each subtask what it wrote. Flink's files have no
+// checksums of their own, except where they are compressed or of RocksDB.
 func (c *Checkpoint) Checks(ctx context.Context, level checkpoint.Level) iter.Seq2[checkpoint.Check, error] {
 	return func(yield func(checkpoint.Check, error) bool) {
 		if !yield(checkpoint.Check{Name: c.name, Bytes: uint64(c.size), Run: c.checkStructure}, nil) || level < checkpoint.LevelRefs {
 			return
 		}
-		if !yield(checkpoint.Check{Name: c.place(), Run: c.checkRefs}, nil) || level < checkpoint.LevelRecords {
+		if !yield(checkpoint.Check{Name: c.place(), Run: c.checkRefs}, nil) || level < checkpoint.LevelChecksums {
 			return
 		}
-		for i := range c.m.Operators {
-			op := &c.m.Operators[i]
-			if !yield(checkpoint.Check{Name: c.OperatorName(op.ID), Run: c.checkRecords(op)}, nil) {
-				return
-			}
-		}
+		c.contentChecks(level, yield)
 	}
 }
 

@@ -142,6 +142,9 @@ func (db *DB) Sizes() []uint64 {
 	return sizes
 }
 
+// Object is what errors call the handle.
+func (db *DB) Object() string { return db.handle.Object }
+
 // Header is that of the handle.
 func (db *DB) Header() *state.KeyedHeader { return db.handle.Header }
 

@@ -250,8 +250,10 @@ func rowTable(kind checkpoint.StateKind) *out.Table {
 		return table(right("GROUP"), left("KEY"), left("NAMESPACE"), keep("TIME"))
 	case checkpoint.BroadcastState:
 		return table(right("SUBTASK"), left("KEY"), left("VALUE"))
-	case checkpoint.SplitList, checkpoint.UnionList:
+	case checkpoint.SplitList, checkpoint.UnionList, checkpoint.Coordinator, checkpoint.RawOperator:
 		return table(right("SUBTASK"), left("VALUE"))
+	case checkpoint.RawKeyed:
+		return table(right("GROUP"), left("VALUE"))
 	case checkpoint.SplitWatermarks:
 		return table(right("SUBTASK"), left("SPLIT"), left("GENERATOR"), keep("WATERMARK"), left("DETAIL"))
 	case checkpoint.Floors:
@@ -276,8 +278,10 @@ func rowCells(r *recovery.Row) []string {
 		return []string{group(r), printed(r.Key), cmp.Or(printed(r.Namespace), out.Unknown), when}
 	case checkpoint.BroadcastState:
 		return []string{subtask, printed(r.Key), value}
-	case checkpoint.SplitList, checkpoint.UnionList:
+	case checkpoint.SplitList, checkpoint.UnionList, checkpoint.Coordinator, checkpoint.RawOperator:
 		return []string{subtask, value}
+	case checkpoint.RawKeyed:
+		return []string{group(r), value}
 	case checkpoint.SplitWatermarks:
 		return []string{subtask, printed(r.Key), value, when, details(r)}
 	case checkpoint.Floors:

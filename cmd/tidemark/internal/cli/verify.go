@@ -43,6 +43,10 @@ committed. Each level includes those before it:
 until then. --resume FILE remembers in a file what was found intact, and goes on
 from there when the same command is called again.
 
+Most of Flink's files have no checksums. --write-manifest FILE writes those of all
+objects to a new file beside them; --manifest FILE compares objects with such a
+file, and does so below the same root whatever PATH is.
+
 Exit code 1 says that something was found. With several paths it is the first
 of 70, 7, 5, 4 and 1 that occurred.`,
 		Example: "  tidemark verify jobs/ck\n  tidemark verify --level refs jobs/ck/chk-7\n  tidemark verify --max-duration 1h --resume ck.state jobs/ck",
@@ -70,6 +74,8 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 	flags.Lookup("level").DefValue = ""
 	flags.StringVar(&sample, "sample", "", "check this `share` of the data only, as in 10%")
 	flags.DurationVar(&v.limit, "max-duration", 0, "end after this `time`, as in 30m")
+	flags.StringVar(&v.sumsOut, "write-manifest", "", "write the checksums of all objects to a new `file`")
+	flags.StringVar(&v.sumsIn, "manifest", "", "compare all objects with such a `file`")
 	flags.StringVar(&v.stateFile, "resume", "", "remember in a `file` what is intact; go on there")
 	flags.Lookup("max-duration").DefValue = "0s"
 	a.uidFlag(cmd)
@@ -94,7 +100,11 @@ type verifier struct {
 	until     time.Time
 	stateFile string
 	state     *verifyState // nil without --resume
-	progress  *progress.Progress
+
+	sumsIn, sumsOut string
+	sums            *recovery.Checksums // to compare with; nil without --manifest
+	written         *recovery.Checksums // nil without --write-manifest
+	progress        *progress.Progress
 }
 
 // parseShare reads "10%" or "0.1"; "" is 0.
@@ -154,6 +164,9 @@ func (v *verifier) run(ctx context.Context, paths []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, v.state.save()) }()
 	}
+	if err := v.readSums(); err != nil {
+		return err
+	}
 	v.progress = v.watchBytes("verify "+strings.Join(paths, " "), 0)
 	defer v.progress.Stop()
 	for _, path := range paths {
@@ -166,6 +179,9 @@ func (v *verifier) run(ctx context.Context, paths []string) (err error) {
 		}
 	}
 	v.progress.Stop()
+	if err := v.writeSums(); err != nil {
+		return err
+	}
 	if v.output == asJSON || v.output == asYAML {
 		if err := v.document(v.doc); err != nil {
 			return err
@@ -347,6 +363,7 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, tell
 		}
 		tell(event{finding: &f})
 	}
+	v.compareSums(ctx, p, c, tell)
 }
 
 // finding reports one finding as it comes. All text is escaped: the problem may
