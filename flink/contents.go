@@ -467,7 +467,8 @@ func (r *contentRow) describe() {
 		return
 	case state.KeyValue, state.KeyValueV2:
 		r.NamespaceType = spaceName(m.Type(state.SerializerNamespace))
-		if key, _, ok := m.Map(); ok {
+		if key, of, ok := m.Map(); ok { // the rows are the map's entries
+			value = of
 			r.NamespaceType = strings.TrimPrefix(r.NamespaceType+", MapKey<"+key.String()+">", ", ")
 		}
 	}

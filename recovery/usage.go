@@ -175,7 +175,7 @@ func (m *measure) unused(name string, n uint64, info store.Info, at map[string]i
 		u.Referenced += n
 		u.Exclusive += n
 		m.Referenced += n
-	case inside || strings.HasPrefix(name, "shared/"):
+	case inside || strings.HasPrefix(name, "shared/") || sharedOfJob(name, at):
 		m.Orphaned += n
 		m.Orphans = append(m.Orphans, info)
 		if inside {
@@ -184,6 +184,21 @@ func (m *measure) unused(name string, n uint64, info store.Info, at map[string]i
 	default:
 		m.Other += n
 	}
+}
+
+// sharedOfJob reports whether an object lies in the folder that the checkpoints of
+// one of Flink's jobs share, beside them.
+func sharedOfJob(name string, at map[string]int) bool {
+	job, below, ok := strings.Cut(name, "/")
+	if !ok || !strings.HasPrefix(below, "shared/") {
+		return false
+	}
+	for dir := range at {
+		if strings.HasPrefix(dir, job+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // metadata tells the objects that describe a checkpoint: ours, and Flink's.

@@ -43,6 +43,8 @@ func TestMain(m *testing.M) {
 //	cut FILE BYTES                                    cuts a file
 //	await GLOB                                        waits until such a file is there
 //	interrupt GLOB command…                           runs a command and sends SIGINT when such a file is there
+//	sample NAME DIR                                   copies a sample of testdata/flink
+//	hostile DIR                                       writes a Flink savepoint with control characters in its names
 //	schema NAME FILE                                  checks a document against docs/schema
 //	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
@@ -68,7 +70,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
+			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
 		},
 	})
 }

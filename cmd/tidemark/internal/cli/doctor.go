@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,12 +68,15 @@ func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, 
 		if n, ok := layout.ParseRun(o.Name); ok {
 			d.Runs = max(d.Runs, n)
 		}
-		if dir, _, ok := strings.Cut(o.Name, "/"); ok && o.Modified.After(changed[dir]) {
-			changed[dir] = o.Modified
+		for i, c := range o.Name { // each folder above it
+			if c == '/' && o.Modified.After(changed[o.Name[:i]]) {
+				changed[o.Name[:i]] = o.Modified
+			}
 		}
 	}
 	for _, info := range infos {
 		l := document.DoctorLine{Path: p.Show(info.Path), State: "intact"}
+		l.Flink = info.Kind == checkpoint.KindFlinkCheckpoint || info.Kind == checkpoint.KindFlinkSavepoint
 		switch info.Status {
 		case checkpoint.Complete, checkpoint.Damaged:
 			if err := a.examineOne(ctx, p, info, level, &l); err != nil {

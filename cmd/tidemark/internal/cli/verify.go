@@ -43,9 +43,9 @@ committed. Each level includes those before it:
 until then. --resume FILE remembers in a file what was found intact, and goes on
 from there when the same command is called again.
 
-Most of Flink's files have no checksums. --write-manifest FILE writes those of all
-objects to a new file beside them; --manifest FILE compares objects with such a
-file, and does so below the same root whatever PATH is.
+Most of Flink's files have no checksums. --write-manifest FILE writes those of
+all objects to a new file; a later call with --manifest FILE and the same PATH
+compares the objects with it.
 
 Exit code 1 says that something was found. With several paths it is the first
 of 70, 7, 5, 4 and 1 that occurred.`,
@@ -68,13 +68,13 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 			return v.run(cmd.Context(), args)
 		},
 	}
-	cmd.Flags().StringVar(&level, "level", checkpoint.LevelRecords.String(), "`level`: structure, refs, checksums, records (default)")
+	cmd.Flags().StringVar(&level, "level", checkpoint.LevelRecords.String(), "`level`: structure, refs, checksums, records")
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Lookup("level").DefValue = ""
 	flags.StringVar(&sample, "sample", "", "check this `share` of the data only, as in 10%")
 	flags.DurationVar(&v.limit, "max-duration", 0, "end after this `time`, as in 30m")
-	flags.StringVar(&v.sumsOut, "write-manifest", "", "write the checksums of all objects to a new `file`")
+	flags.StringVar(&v.sumsOut, "write-manifest", "", "write checksums of all objects to a `file`")
 	flags.StringVar(&v.sumsIn, "manifest", "", "compare all objects with such a `file`")
 	flags.StringVar(&v.stateFile, "resume", "", "remember in a `file` what is intact; go on there")
 	flags.Lookup("max-duration").DefValue = "0s"

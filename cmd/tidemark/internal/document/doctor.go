@@ -24,16 +24,20 @@ type DoctorLine struct {
 	State    string `json:"state"` // intact, damaged, unreadable, never committed, being written
 	Findings int    `json:"findings"`
 	Problem  Text   `json:"problem"` // the first
+	Flink    bool   `json:"-"`       // it is one of Flink's
 }
 
 // Advise finds the newest intact checkpoint and says what to do next. The
 // checkpoints ascend by id.
 func (d *Doctor) Advise() {
-	newest := ""
+	newest, restore := "", ""
 	for _, l := range d.Checkpoints {
 		switch l.State {
 		case "intact":
-			d.Intact = Text(l.Path)
+			d.Intact, restore = Text(l.Path), "tidemark run JOB --restore "
+			if l.Flink {
+				restore = "flink run JOB.jar -s "
+			}
 		case "damaged", "unreadable":
 			d.Damaged++
 		default:
@@ -51,7 +55,7 @@ func (d *Doctor) Advise() {
 		if string(d.Intact) != newest {
 			comment = "  # the newest intact one"
 		}
-		d.Next = append(d.Next, "tidemark run JOB --restore "+word(string(d.Intact))+comment)
+		d.Next = append(d.Next, restore+word(string(d.Intact))+comment)
 		if d.Level != "records" {
 			d.Next = append(d.Next, "tidemark verify "+word(string(d.Intact))+"  # reads every byte of it first")
 		}
