@@ -19,7 +19,7 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 	$(GO) run ./internal/testrun fuzz
 long: ## the long tests (80 minutes); adds their figures to testdata/RESULTS.md
 	$(GO) run ./internal/testrun long
-planted: ## plant each mistake of testdata/planted and demand that its test fails (10 minutes)
+planted: ## plant each mistake of testdata/planted and demand that its test fails (8 minutes)
 	$(GO) run ./internal/planted
 lint: ## import rule, formatting, vet, staticcheck, size figures
 	$(GO) test -count=1 -v ./internal/lint

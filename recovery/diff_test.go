@@ -124,6 +124,22 @@ func keyedModel(inOrder bool, entries []checkpoint.Entry) *model {
 	return &model{inOrder: inOrder, states: []checkpoint.State{{Operator: "o", Name: "s", Kind: checkpoint.Keyed, Entries: 1}}, entries: [][]checkpoint.Entry{entries}}
 }
 
+// TestSwappedValues: keys that have changed their values with each other are
+// found, also where sums are all that is compared at first.
+func TestSwappedValues(t *testing.T) {
+	var a, b []checkpoint.Entry
+	for k := range 256 {
+		values := []string{"x", "y"}
+		a, b = append(a, entry(byte(k), values[k%2])), append(b, entry(byte(k), values[1-k%2]))
+	}
+	for _, inOrder := range []bool{true, false} {
+		got := compare(t, keyedModel(inOrder, a), keyedModel(inOrder, b), "")
+		if s := got.states["o/s/keyed"]; s.Changed != 256 || s.Equal != 0 {
+			t.Errorf("in order %v: %+v", inOrder, s)
+		}
+	}
+}
+
 // TestDiffAgreesWithSets: merging and comparing by buckets find the same, which
 // is what comparing maps finds.
 func TestDiffAgreesWithSets(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
@@ -84,6 +85,10 @@ func (p *told) check(st store.Store) error {
 		switch {
 		case err == nil:
 			visible[d.ID] = true
+			// The copy comes before the manifest and goes after it.
+			if _, err := st.Stat(ctx, layout.Join(d.Path, layout.ManifestCopy)); err != nil {
+				return fmt.Errorf("%s is visible without the copy of its manifest: %w", d.Path, err)
+			}
 		case d.Manifest:
 			return fmt.Errorf("%s is visible and not whole: %w", d.Path, err)
 		case !errors.Is(err, checkpoint.ErrIncomplete):

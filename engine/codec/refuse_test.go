@@ -97,6 +97,8 @@ func TestDecodeRefusals(t *testing.T) {
 		want  string
 	}{
 		{"length beyond the end", decodeErr[string](append(huge, 0x01, 'a')), ErrShort, "string at byte 0: length 144115188075855871, 1 bytes left"},
+		{"length beyond any int", decodeErr[string](append(huge, 0xff, 0x01, 'a')), ErrShort, "string at byte 0: length 18446744073709551615, 1 bytes left"},
+		{"one element too many", decodeErr[[]int64](append([]byte{3}, make([]byte, 16)...)), ErrShort, "elements of at least 8 bytes each, 16 bytes left"},
 		{"count beyond the end", decodeErr[[]int64](append(huge, 0x01, 1, 2, 3)), ErrShort, "elements of at least 8 bytes each, 3 bytes left"},
 		{"count of a map", decodeErr[map[string]int64]([]byte{9, 0}), ErrShort, "9 elements of at least 9 bytes each"},
 		{"varint too long", decodeErr[string](append(huge, 0xff, 0xff, 0x01)), ErrInvalid, "varint exceeds 64 bits"},

@@ -49,6 +49,25 @@ func TestEveryTag(t *testing.T) {
 	t.Logf("RESULT TestEveryTag versions=%d bytes=%d keyed=%d streams=%d", len(versions), total, len(keyedHandles()), len(streams()))
 }
 
+// The handles of incremental state are those of its metadata and of all its files,
+// of which only the shared ones are called shared.
+func TestHandlesOfIncrementalState(t *testing.T) {
+	file := func(name string) metadata.NamedFile {
+		return metadata.NamedFile{Name: name, Handle: &metadata.File{Path: name, Size: 1}}
+	}
+	state := &metadata.IncrementalHandle{Meta: &metadata.File{Path: "meta", Size: 1},
+		Shared: []metadata.NamedFile{file("1.sst"), file("2.sst")}, Private: []metadata.NamedFile{file("MANIFEST")}}
+	m := &metadata.Metadata{Operators: []metadata.Operator{{Subtasks: []metadata.Subtask{{State: &metadata.SubtaskState{ManagedKeyed: state}}}}}}
+	var got []string
+	for ref := range m.Handles() {
+		got = append(got, fmt.Sprintf("%s %v", (*ref.Handle).(*metadata.File).Path, ref.SharedFile))
+	}
+	want := []string{"meta false", "1.sst true", "2.sst true", "MANIFEST false"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 // Published vectors of the hash, in the order of bytes that Guava prints. Real pairs
 // of uid and id are in TestFixturesRoundTrip.
 func TestIDOfUID(t *testing.T) {

@@ -90,6 +90,16 @@ func TestTombstonesAreClipped(t *testing.T) {
 	}
 }
 
+// A tombstone deletes what was written before it, not what has its own sequence
+// number: entries and tombstones of one ingested file share theirs.
+func TestTombstoneOfTheSameSequence(t *testing.T) {
+	items := []item{{"b", 5, kindPut, "b5"}, {"c", 4, kindPut, "c4"}, {"a", 5, kindRangeDelete, "z"}}
+	table := (&builder{sum: sumCRC, perBlock: 2}).build(t, items)
+	if got, err := visible(t, [][]byte{table}, []tableMeta{metaOf(items)}); err != nil || got != "b=b5 " {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // No damaged byte of a table that is read is taken for data.
 func TestDamage(t *testing.T) {
 	items := []item{{"a", 3, kindPut, "one"}, {"b", 2, kindMerge, "two"}, {"c", 1, kindRangeDelete, "d"}}

@@ -134,6 +134,18 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// A key group that lies in the place of another one is noticed, in both layouts.
+func TestMisplacedGroups(t *testing.T) {
+	for _, make := range []func(testing.TB) ([]byte, []int64){canonicalSample, heapSample} {
+		data, offsets := make(t)
+		last := len(offsets) - 1
+		offsets[0], offsets[last] = offsets[last], offsets[0]
+		if n, err := readAll(t, data, 3, offsets); n != 0 || err == nil {
+			t.Errorf("offsets %v: %d entries, %v", offsets, n, err)
+		}
+	}
+}
+
 // Damage in any byte, and an end at any byte, is survived; what is cut off is
 // noticed.
 func TestDamage(t *testing.T) {

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/planted.md anew")
 const root = "../.."
 
 // minFaults is how many faults there must be at least.
-const minFaults = 25
+const minFaults = 40
 
 func load(t *testing.T) []Fault {
 	t.Helper()

@@ -172,6 +172,26 @@ func TestCancelledUploadNeverAppears(t *testing.T) {
 	fmt.Printf("RESULT gcs-cancelled runs=%d visible=0\n", runs)
 }
 
+// An upload that is given up never appears, also if pieces of it have been sent.
+func TestAbortedUploadNeverAppears(t *testing.T) {
+	for _, size := range []int{100, 700 << 10} {
+		s, fake := open(t)
+		up, err := s.Create(t.Context(), "object")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := up.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := up.Abort(); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if got := fake.Names("bucket"); len(got) != 0 {
+			t.Errorf("%d bytes: visible %q", size, got)
+		}
+	}
+}
+
 // A service that never recovers is given up, with a transient error.
 func TestPatienceEnds(t *testing.T) {
 	s, fake := open(t, gcs.WithPatience(50*time.Millisecond))
