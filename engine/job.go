@@ -17,6 +17,8 @@ type (
 	RestoreConfig = runtime.RestoreConfig
 	// CorruptPolicy says what happens if in-flight data to restore is damaged.
 	CorruptPolicy = runtime.CorruptPolicy
+	// ClaimMode says whose a checkpoint is that is restored by its name.
+	ClaimMode = runtime.ClaimMode
 	// InFlightLoss is how much in-flight data is lost, ChannelDamage what each
 	// way to go on in spite of damage costs.
 	InFlightLoss  = runtime.InFlightLoss
@@ -43,6 +45,12 @@ type (
 	// OutputRoller is the ability of a sink to say and withdraw what is
 	// visible of its output.
 	OutputRoller = runtime.OutputRoller
+)
+
+// Claim modes; see package runtime.
+const (
+	NoClaim = runtime.NoClaim
+	Claim   = runtime.Claim
 )
 
 // What can be done about damaged in-flight data; see package runtime.

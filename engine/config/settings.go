@@ -44,6 +44,7 @@ type Checkpoints struct {
 type Restore struct {
 	From             string // path, or "latest"; "" starts afresh
 	AllowNonRestored bool   // leave state without a counterpart in the job behind
+	Claim            string // NO_CLAIM or CLAIM
 	WithoutInFlight  int    // id of the checkpoint whose in-flight data is dropped, -1 for none
 	OnCorrupt        string // fail, drop-damaged or drop-all, about damaged in-flight data
 	Fallback         bool   // go back to an older checkpoint if the newest is damaged

@@ -97,6 +97,9 @@ var unalignedOptions = []Option{
 	{Key: "execution.checkpointing.unaligned.forced", Type: Bool, Default: "false", Status: Supported,
 		Help:  "let barriers overtake the data of custom partitioners, too, which must be pure functions; pointwise and broadcast connections stay aligned",
 		store: field(parseBool, func(s *Settings) *bool { return &s.Checkpoints.Forced })},
+	{Key: "tidemark.unaligned.pointwise", Type: Enum, Values: []string{"aligned", "by-key"}, Default: "aligned", Status: NotYet,
+		Help:   "how barriers pass pointwise connections: aligned waits for the data before them",
+		Reason: "by-key would overtake the data of pointwise connections behind a keyed one; its records would have to carry the hash of their key to find their new place, which they do not yet"},
 	{Key: "execution.checkpointing.aligned-checkpoint-timeout", Aliases: []string{"execution.checkpointing.alignment-timeout"}, Type: Duration, Default: "0 s",
 		Status: Supported, Help: "with unaligned checkpoints: alignment that takes longer goes on unaligned",
 		store: field(ParseDuration, func(s *Settings) *time.Duration { return &s.Checkpoints.AlignedTimeout })},
@@ -132,7 +135,9 @@ var recoveryOptions = []Option{
 		Help:  "leave state behind that has no counterpart in the job",
 		store: field(parseBool, func(s *Settings) *bool { return &s.Restore.AllowNonRestored })},
 	{Key: "execution.state-recovery.claim-mode", Aliases: []string{"execution.restore-mode", "execution.savepoint-restore-mode"}, Type: Enum,
-		Values: []string{"NO_CLAIM", "CLAIM", "LEGACY"}, Default: "NO_CLAIM", Status: NotYet, Reason: "the restored checkpoint stays as it is"},
+		Values: []string{"NO_CLAIM", "CLAIM", "LEGACY"}, Default: "NO_CLAIM", Status: Supported,
+		Help:  "whose a checkpoint is that is restored by its path: with NO_CLAIM it is never removed and the first checkpoint is whole, with CLAIM retention removes it when enough later ones are there; latest goes on with the job's own",
+		store: field(parseClaim, func(s *Settings) *string { return &s.Restore.Claim })},
 	{Key: "execution.state-recovery.from-local", Type: Bool, Default: "false", Status: NoEffect, Reason: "all state is on this machine"},
 	{Key: "execution.state-recovery.without-channel-state.checkpoint-id", Aliases: []string{"execution.checkpointing.recover-without-channel-state.checkpoint-id"},
 		Type: Int, Default: "-1", Status: Supported,
@@ -192,6 +197,16 @@ func parseDir(text string) (string, error) {
 func atLeastOne(_ *Settings, text string) error {
 	_, err := atLeast(1, parseInt)(text)
 	return err
+}
+
+// parseClaim refuses Flink's third mode with the reason: it is deprecated there,
+// too.
+func parseClaim(text string) (string, error) {
+	mode := strings.ToUpper(text)
+	if mode == "LEGACY" {
+		return "", errors.New("LEGACY is deprecated in Flink and refused here: it lets checkpoints refer to a restored one that nobody owns, so that nothing may ever be deleted; use NO_CLAIM (it stays, the first checkpoint is whole) or CLAIM (the job owns it)")
+	}
+	return mode, nil
 }
 
 func parseStrategy(text string) (string, error) {

@@ -114,6 +114,9 @@ type RestoreConfig struct {
 	// RollbackOutput withdraws visible output of checkpoints later than the
 	// restored one (R9).
 	RollbackOutput bool
+	// Claim says whose the restored checkpoint is, if From names it. "latest" goes
+	// on with the job's own, whatever Claim says.
+	Claim ClaimMode
 	// WithoutInFlight is the id of a checkpoint whose in-flight data is
 	// dropped if it is the one restored, since it is damaged: a last resort,
 	// those records are lost. Other checkpoints are not touched; 0 is none.
@@ -126,6 +129,21 @@ type RestoreConfig struct {
 	// AllowNonRestoredState accepts state for which the job has no operator.
 	AllowNonRestoredState bool
 }
+
+// ClaimMode says whose a checkpoint is that a run was told by name to restore.
+type ClaimMode string
+
+// Claim modes, as Flink has them; "" is NoClaim. Its third one, LEGACY, where the
+// job refers to files that nobody owns, does not exist here.
+const (
+	// NoClaim: it, and what earlier runs have left besides, belongs to somebody
+	// else. Retention never removes it, and no later checkpoint refers to it: the
+	// first of the run is whole.
+	NoClaim ClaimMode = "NO_CLAIM"
+	// Claim: it belongs to the run from now on. Retention removes it when enough
+	// later ones are there, also if it is a savepoint.
+	Claim ClaimMode = "CLAIM"
+)
 
 // RestartConfig is the fixed-delay restart strategy.
 type RestartConfig struct {
@@ -163,6 +181,9 @@ func (c Config) withDefaults() (Config, error) {
 			"%s for damaged in-flight data needs the name of the checkpoint to restore, not %q: it is for that one only", policy, c.Restore.From)
 		check(!c.Restore.Fallback, "%s for damaged in-flight data and falling back to an older checkpoint exclude each other", policy)
 	}
+	check(slices.Contains([]ClaimMode{"", NoClaim, Claim}, c.Restore.Claim), "%q is no claim mode: %s or %s", string(c.Restore.Claim), NoClaim, Claim)
+	check(c.Restore.Claim != Claim || c.Restore.External == nil,
+		"%s is for checkpoints of the job's own directory: one of another is never referred to or removed, so use %s", Claim, NoClaim)
 	check(c.Checkpoints.Store != nil || c.Restore.From == "" || c.Restore.External != nil,
 		"restoring %q needs a checkpoint directory", c.Restore.From)
 	if c.Parallelism == 0 {

@@ -120,7 +120,7 @@ func (b *base) visible(ctx context.Context, st store.Store) error {
 // baseOf is what the run's first incremental checkpoint may refer to: the restored
 // one if it is a checkpoint of the same root and lineage, else nil.
 func (r *restored) baseOf(ctx context.Context, j *Job) (*base, error) {
-	if r == nil || !j.cfg.Checkpoints.Incremental || r.external || j.root == nil ||
+	if r == nil || !j.cfg.Checkpoints.Incremental || r.external || j.root == nil || j.foreign(r) ||
 		r.summary.Kind != format.Checkpoint || r.summary.Lineage != j.lineage {
 		return nil, nil
 	}

@@ -25,11 +25,11 @@ type Job struct {
 
 	mu      sync.Mutex
 	nextID  uint64
-	newest  *restorePoint // newest completed checkpoint of this run
-	kept    []uint64      // completed checkpoints of this lineage, ascending
-	shared  shared        // objects of checkpoints, for retention
-	attempt *attempt      // nil between attempts
-	waiting []*request    // asked for between attempts
+	newest  *restorePoint  // newest completed checkpoint of this run
+	kept    []restorePoint // completed checkpoints that the run owns, ascending
+	shared  shared         // objects of checkpoints, for retention
+	attempt *attempt       // nil between attempts
+	waiting []*request     // asked for between attempts
 	stopped bool
 }
 
@@ -231,7 +231,7 @@ func (j *Job) completed(p *pending) {
 	defer j.mu.Unlock()
 	j.newest = &restorePoint{id: p.id, path: p.path}
 	if p.kind == format.Checkpoint {
-		j.kept = append(j.kept, p.id)
+		j.kept = append(j.kept, *j.newest)
 	}
 	if p.final && !p.finished {
 		j.stopped = true // if publishing fails, the next attempt only does that

@@ -42,7 +42,7 @@ func (j *Job) prepare(ctx context.Context) (*plan, *restored, error) {
 		return nil, r, err
 	}
 	j.nextID = highest + 1
-	if err := j.findKept(ctx); err != nil {
+	if err := j.findKept(ctx, r); err != nil {
 		return nil, r, err
 	}
 	if s, ok := store.As[store.Sweeper](j.root.store); ok {
@@ -121,7 +121,7 @@ func (j *Job) register(ctx context.Context, last uint64, r *restored) error {
 	}
 	rec := runRecord{Lineage: j.lineage, Created: j.cfg.Clock.Now().UTC(), First: highest + 1}
 	if r != nil {
-		rec.Restored, rec.External = r.path, r.external
+		rec.Restored, rec.External, rec.Unclaimed = r.path, r.external, j.unclaimed()
 	}
 	claimed, err := claim(ctx, st, last, rec)
 	if err != nil {
@@ -150,21 +150,6 @@ func (j *Job) started(ctx context.Context, r *restored) error {
 		j.cfg.Logger.Warn("in-flight data of the restored checkpoint is dropped", "checkpoint", dropped.Path,
 			"policy", string(dropped.Policy), "records", dropped.Records, "bytes", dropped.Bytes)
 		j.observe(*dropped)
-	}
-	return nil
-}
-
-// findKept lists the checkpoints of this lineage that earlier runs left, which
-// count as retained.
-func (j *Job) findKept(ctx context.Context) error {
-	h, err := loadHistory(ctx, j.root.store)
-	if err != nil {
-		return err
-	}
-	for _, p := range h.points { // a damaged one has no lineage: it is not ours to remove
-		if !p.savepoint && p.lineage == j.lineage {
-			j.kept = append(j.kept, p.id)
-		}
 	}
 	return nil
 }

@@ -45,6 +45,44 @@ func (j *Job) committed(path string, m *format.Manifest) {
 	j.shared.of[path] = names
 }
 
+// unclaimed reports whether what the run was told to restore is somebody else's,
+// and so is what lies beside it.
+func (j *Job) unclaimed() bool {
+	from := j.cfg.Restore.From
+	return from != "" && from != "latest" && j.cfg.Restore.Claim != Claim
+}
+
+// foreign reports whether a checkpoint is the one that the run began with and does
+// not own: no other may refer to it, since its owner may remove it.
+func (j *Job) foreign(r *restored) bool {
+	return j.unclaimed() && r.id < j.root.record.First
+}
+
+// findKept lists the checkpoints that earlier runs left and that count as
+// retained: those of this lineage, as far back as the last run that did not claim
+// what it was restored from; and the one that this run claims.
+func (j *Job) findKept(ctx context.Context, r *restored) error {
+	h, err := loadHistory(ctx, j.root.store)
+	if err != nil {
+		return err
+	}
+	var from uint64
+	for _, rec := range append(h.runs, j.root.record) { // this run has not begun yet
+		if rec.Lineage == j.lineage && rec.Unclaimed {
+			from = max(from, rec.First)
+		}
+	}
+	claimed := r != nil && j.cfg.Restore.Claim == Claim && j.cfg.Restore.From != "latest"
+	for _, p := range h.points { // a damaged one has no lineage: it is not ours to remove
+		_, savepoint, _ := layout.ParseDir(p.path)
+		ours := !savepoint && p.lineage == j.lineage && p.id >= from
+		if ours || claimed && p.path == r.path {
+			j.kept = append(j.kept, p.restorePoint)
+		}
+	}
+	return nil
+}
+
 // retain deletes the oldest checkpoints of this lineage beyond the number that
 // is kept. What fails here is tried again after the next checkpoint, unless the
 // job is fenced: that is the error it returns.
@@ -52,23 +90,22 @@ func (j *Job) retain(ctx context.Context) error {
 	j.mu.Lock()
 	excess := slices.Clone(j.kept[:max(len(j.kept)-j.cfg.Checkpoints.Retained, 0)])
 	j.mu.Unlock()
-	for _, id := range excess {
+	for _, p := range excess {
 		err := j.root.checkFence(ctx)
 		if errors.Is(err, ErrFenced) {
 			return err
 		}
-		path := pathOf(format.Checkpoint, id)
 		if err == nil {
-			err = j.discard(ctx, path)
+			err = j.discard(ctx, p.path)
 		}
 		if err != nil {
-			j.cfg.Logger.Warn("old checkpoint not removed", "id", id, "error", err)
+			j.cfg.Logger.Warn("old checkpoint not removed", "path", p.path, "error", err)
 			return nil
 		}
 		j.mu.Lock()
-		j.kept = slices.DeleteFunc(j.kept, func(k uint64) bool { return k == id })
+		j.kept = slices.DeleteFunc(j.kept, func(k restorePoint) bool { return k.path == p.path })
 		j.mu.Unlock()
-		j.observe(CheckpointRemoved{ID: id, Path: path})
+		j.observe(CheckpointRemoved{ID: p.id, Path: p.path})
 	}
 	if len(j.shared.orphans) == 0 {
 		return nil

@@ -28,15 +28,17 @@ type root struct {
 // it says, before the run's first record, which line of checkpoints the run
 // continues (R9). A run without it has changed nothing.
 type runRecord struct {
-	Run      uint64    `json:"run"`
-	Lineage  string    `json:"lineage"`
-	Restored string    `json:"restored,omitempty"` // path of the checkpoint it started from
-	External bool      `json:"external,omitempty"` // that checkpoint lies outside the root
-	First    uint64    `json:"first"`              // ids of its checkpoints are this or larger
-	Created  time.Time `json:"created"`
-	Process  int       `json:"process"`
-	Host     string    `json:"host"`
-	Nonce    string    `json:"nonce"` // tells whose record it is after a lost reply
+	Run      uint64 `json:"run"`
+	Lineage  string `json:"lineage"`
+	Restored string `json:"restored,omitempty"` // path of the checkpoint it started from
+	External bool   `json:"external,omitempty"` // that checkpoint lies outside the root
+	// Unclaimed says that it, and what was there before First, is not the run's.
+	Unclaimed bool      `json:"unclaimed,omitempty"`
+	First     uint64    `json:"first"` // ids of its checkpoints are this or larger
+	Created   time.Time `json:"created"`
+	Process   int       `json:"process"`
+	Host      string    `json:"host"`
+	Nonce     string    `json:"nonce"` // tells whose record it is after a lost reply
 }
 
 // maxRunRecord bounds what is read of a runs/<n> object.

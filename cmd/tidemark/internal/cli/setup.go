@@ -112,7 +112,7 @@ func (u *setup) open(ctx context.Context, s config.Settings) error {
 // another root is read through a store of its own and never referenced by the
 // checkpoints to come (R13).
 func (u *setup) restore(ctx context.Context, r config.Restore, dir string) error {
-	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored,
+	u.config.Restore = engine.RestoreConfig{Fallback: r.Fallback, RollbackOutput: r.RollbackOutput, AllowNonRestoredState: r.AllowNonRestored, Claim: engine.ClaimMode(r.Claim),
 		WithoutInFlight: uint64(max(r.WithoutInFlight, 0)), OnCorruptChannelState: engine.CorruptPolicy(r.OnCorrupt)}
 	if r.From == "" || r.From == "latest" {
 		u.config.Restore.From = r.From
@@ -133,6 +133,9 @@ func (u *setup) restore(ctx context.Context, r config.Restore, dir string) error
 	u.config.Restore.From = name
 	if dir != "" && same(parent, dir) {
 		return nil
+	}
+	if u.config.Restore.Claim == engine.Claim {
+		return usage("execution.state-recovery.claim-mode: CLAIM is for checkpoints below --checkpoint-dir; %s lies elsewhere and is never referred to or removed: use NO_CLAIM", r.From)
 	}
 	st, err := u.root(ctx, parent, false)
 	if err != nil {
