@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 //	sample NAME DIR                                   copies a sample of testdata/flink
 //	hostile DIR                                       writes a Flink savepoint with control characters in its names
 //	schema NAME FILE                                  checks a document against docs/schema
+//	hurt DIR OPERATOR STATE                           damages a byte of a block of keyed state
 //	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
 func TestScripts(t *testing.T) {
@@ -70,7 +71,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "interrupt": interrupt,
+			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt,
 		},
 	})
 }
