@@ -101,10 +101,10 @@ func verifyAll(ctx context.Context, st store.Store) (paths []string, err error) 
 
 var errUnused = errors.New("no checkpoint uses it")
 
-// One key group in a hundred is touched between two checkpoints: at most 3 % of what a whole
-// most 3 % of what a whole one takes, over 50 of them the root does not grow
-// beyond a bound, and after each removal of an old one all that are visible are
-// intact.
+// One key group in a hundred is touched between two checkpoints: at
+// most 3 % of what a whole one takes in a checkpoint, and 5 % in the mean are written,
+// over 50 of them the root does not grow beyond a bound, and after each removal of
+// an old one all that are visible are intact.
 func TestIncrementalBytes(t *testing.T) {
 	const n, groups, chain = 100_000, 100, 50
 	by := keysOfGroups(t, n, groups)

@@ -162,7 +162,7 @@ newest, as the command says.`,
 	for _, name := range []string{"output", "color", "progress"} {
 		flags.Lookup(name).DefValue = "" // said already, and the line has 80 columns
 	}
-	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.show(), a.diff(), a.du(), a.export(), a.doctor(), a.history(), a.verify(), a.version(), a.completion(), a.man())
+	root.AddCommand(a.run(), a.jobs(), a.ls(), a.inspect(), a.show(), a.diff(), a.du(), a.export(), a.gc(), a.doctor(), a.history(), a.verify(), a.version(), a.completion(), a.man())
 	root.AddCommand(a.rescale(), a.strip(), a.remap(), a.cp(), a.salvage(), a.convert())
 	root.AddCommand(topics()...)
 	root.SetHelpCommand(help())

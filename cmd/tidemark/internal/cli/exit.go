@@ -76,6 +76,8 @@ var classes = []struct {
 	{recovery.ErrNotVerifiable, exitUnsupported},
 	{recovery.ErrNotEditable, exitUnsupported},
 	{checkpoint.ErrExists, exitRefused},
+	{recovery.ErrUncertain, exitRefused},
+	{recovery.ErrBusy, exitRefused},
 	{place.ErrParent, exitUsage},
 	{recovery.ErrNotReadable, exitUnsupported},
 	{place.ErrScheme, exitUnsupported},
