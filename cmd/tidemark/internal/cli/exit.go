@@ -76,7 +76,6 @@ var classes = []struct {
 	{recovery.ErrNotVerifiable, exitUnsupported},
 	{recovery.ErrNotEditable, exitUnsupported},
 	{checkpoint.ErrExists, exitRefused},
-	{recovery.ErrUncertain, exitRefused},
 	{recovery.ErrBusy, exitRefused},
 	{place.ErrParent, exitUsage},
 	{recovery.ErrNotReadable, exitUnsupported},

@@ -63,7 +63,8 @@ func (a *app) collect(ctx context.Context, path string, apply bool, age time.Dur
 			a.say("%d objects were deleted before that", g.Deleted)
 		}
 		if errors.Is(err, recovery.ErrUncertain) {
-			return fmt.Errorf("%w\n  try: tidemark verify %s", err, path)
+			// The damage itself would be another code.
+			return codeError{code: exitRefused, err: fmt.Errorf("%w\n  try: tidemark verify %s", err, path)}
 		}
 		return fmt.Errorf("%s: %w", path, err)
 	}
