@@ -95,6 +95,7 @@ type job struct {
 	dst     string
 	result  Result
 	refused []checkpoint.Finding
+	made    []string // objects, to take back
 	done    uint64
 	total   uint64
 }
@@ -204,25 +205,20 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", checkpoint.ErrDamaged, err)
 }
 
-// takeBack removes what lies below the destination after a failure, also if the
-// context has ended.
+// takeBack removes what this conversion has made after a failure, also if the
+// context has ended. What another one made at the same place is left alone.
 func (j *job) takeBack(cause error) error {
 	ctx := context.WithoutCancel(j.ctx)
 	errs := []error{cause}
-	var names []string
-	for info, err := range j.st.List(ctx, j.dst+"/") {
-		if err != nil {
-			errs = append(errs, err)
-			break
-		}
-		names = append(names, info.Name)
-	}
-	for _, name := range names {
+	for _, name := range j.made {
 		if err := j.st.Remove(ctx, name, ""); err != nil && !errors.Is(err, store.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, j.sweep(ctx))...)
+	if len(errs) == 1 {
+		return cause
+	}
+	return errors.Join(errs...)
 }
 
 // layout is parallelism and number of key groups of an operator in the result.

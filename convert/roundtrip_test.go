@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -417,4 +418,53 @@ func TestSamples(t *testing.T) {
 		t.Errorf("%d converted, %d refused", converted, refused)
 	}
 	fmt.Printf("RESULT convert-samples converted=%d refused=%d entries=%d\n", converted, refused, entries)
+}
+
+// full is a store that takes no more than so many objects.
+type full struct {
+	store.Store
+	left int
+}
+
+var errFull = errors.New("the store is full")
+
+func (f *full) Create(ctx context.Context, name string) (store.Upload, error) {
+	if f.left--; f.left < 0 {
+		return nil, errFull
+	}
+	return f.Store.Create(ctx, name)
+}
+
+// Whatever object cannot be written, nothing of ours is left, and what another
+// conversion to the same place has made is.
+func TestNothingIsLeft(t *testing.T) {
+	from := mem.New()
+	src := richCheckpoint(t, from, 2)
+	opts := convert.Options{Memory: 20000, Drop: drops(t, "operator=source", "operator=rules", "operator=out")}
+	whole := mem.New()
+	if _, err := convert.ToFlink(t.Context(), src, whole, "flink", opts); err != nil {
+		t.Fatal(err)
+	}
+	failures := [2]int{}
+	for left := 0; ; left++ {
+		there, back := mem.New(), mem.New()
+		_, errThere := convert.ToFlink(t.Context(), src, &full{there, left}, "made", opts)
+		_, errBack := convert.ToNative(t.Context(), openFlink(t, whole, "flink", "lists", "collector"), &full{back, left}, "made", convert.Options{Memory: 20000, Like: src})
+		for i, err := range []error{errThere, errBack} {
+			if err != nil && !errors.Is(err, errFull) {
+				t.Fatal(err)
+			}
+			if err != nil {
+				failures[i]++
+				leftover(t, []store.Store{there, back}[i], "made")
+			}
+		}
+		if errThere == nil && errBack == nil {
+			break
+		}
+	}
+	if failures[0] < 5 || failures[1] < 5 {
+		t.Errorf("%v failures", failures)
+	}
+	fmt.Printf("RESULT convert-failures there=%d back=%d\n", failures[0], failures[1])
 }

@@ -34,6 +34,7 @@ type sorter struct {
 	st     store.Store
 	prefix string // of the names of runs
 	limit  int
+	made   *[]string // objects, to take back
 
 	arena []byte
 	items []item
@@ -45,7 +46,7 @@ type sorter struct {
 type item struct{ at, key, value int }
 
 func (j *job) newSorter() *sorter {
-	return &sorter{ctx: j.ctx, st: j.st, prefix: j.dst + spillSuffix + "/", limit: j.opts.Memory}
+	return &sorter{ctx: j.ctx, st: j.st, prefix: j.dst + spillSuffix + "/", limit: j.opts.Memory, made: &j.made}
 }
 
 // sweep removes what an earlier conversion to the same destination, or this one,
@@ -142,7 +143,7 @@ func (s *sorter) write(pairs iter.Seq2[pair, error]) error {
 	if _, err := up.Commit(); err != nil {
 		return fmt.Errorf("sorting: %w", err)
 	}
-	s.runs = append(s.runs, name)
+	s.runs, *s.made = append(s.runs, name), append(*s.made, name)
 	return nil
 }
 

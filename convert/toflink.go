@@ -48,7 +48,6 @@ type keyedState struct {
 	kind      string // of Flink's keyed states, "" for timers
 	namespace *match // map's key, or a timer's window; nil without
 	value     *match
-	report    *State
 }
 
 // operatorState is a list or a broadcast state.
@@ -56,7 +55,6 @@ type operatorState struct {
 	row        int
 	st         format.State
 	key, value *match
-	report     *State
 }
 
 // ToFlink makes a canonical savepoint of Flink, which 1.20 and every 2.x restore
@@ -275,7 +273,7 @@ func (k *keyedState) describe(o *flinkOperator, ns *format.Schema) (state.Meta, 
 		return k.describeTimers(o, ns)
 	}
 	if k.st.Name == "default" || strings.HasPrefix(k.st.Name, flinkTimers) {
-		return state.Meta{}, fmt.Errorf("Flink keeps the name for itself")
+		return state.Meta{}, fmt.Errorf("the name is one that Flink keeps for itself")
 	}
 	t, err := k.value.typ, error(nil)
 	switch {
@@ -337,6 +335,9 @@ func (c *toFlink) write() error {
 	if err != nil {
 		return err
 	}
+	if err := c.sweep(c.ctx); err != nil {
+		return err
+	}
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -345,7 +346,7 @@ func (c *toFlink) write() error {
 		return err
 	}
 	c.wrote(uint64(info.Size))
-	return c.sweep(c.ctx)
+	return nil
 }
 
 // counted finds the report of a state.

@@ -191,6 +191,7 @@ func (c *toFlink) commit(f *object) (*metadata.RelativeFile, error) {
 	if _, err := f.up.Commit(); err != nil {
 		return nil, err
 	}
+	c.made = append(c.made, c.dst+"/"+f.name)
 	c.wrote(uint64(f.size))
 	return &metadata.RelativeFile{Path: f.name, Size: f.size}, nil
 }
