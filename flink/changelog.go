@@ -148,3 +148,37 @@ func (c *Checkpoint) changelogEntries(ctx context.Context, op *metadata.Operator
 		}
 	}
 }
+
+// Changelog describes the state of a changelog handle, and yields its entries with
+// the changes applied; the State of an entry is its index in the header. The entries
+// are in no order. A nil header says that there is no state. The changes are held
+// in memory. Errors are those of the store and *[wire.Error].
+func (c *Checkpoint) Changelog(ctx context.Context, op *metadata.Operator, k *metadata.ChangelogHandle) (*state.KeyedHeader, iter.Seq2[*state.Entry, error], error) {
+	h, err := c.changedStates(ctx, k)
+	if h == nil || err != nil {
+		return nil, nil, err
+	}
+	index := make(map[string]int, len(h.States))
+	for i := range h.States {
+		index[h.States[i].Name] = i
+	}
+	return h, func(yield func(*state.Entry, error) bool) {
+		for e, err := range c.keyedEntries(ctx, op, k, wanted{}) {
+			if err != nil {
+				if !yield(nil, err) {
+					return
+				}
+				continue
+			}
+			i, ok := index[e.meta.Name]
+			if !ok {
+				yield(nil, &wire.Error{Object: c.name, What: "changes", Err: wire.Unsupported("state %.200q is not in every part that was materialised", e.meta.Name)})
+				return
+			}
+			e.State = i
+			if !yield(e.Entry, nil) {
+				return
+			}
+		}
+	}, nil
+}

@@ -50,6 +50,8 @@ type Keyed struct {
 	header  *state.KeyedHeader // of all parts, without what is left out
 	indexes [][]int            // by part: from its states to those of the header; negative: left out
 	timers  map[string]int     // states of raw timers
+	// unordered says that a part does not have its entries by key groups.
+	unordered bool
 	// Dropped is what was left out, by the name of the state. States that are left
 	// out are in it from the beginning.
 	Dropped map[string]Volume
@@ -69,6 +71,10 @@ func OpenKeyed(ctx context.Context, src *flink.Checkpoint, op *metadata.Operator
 		p := &k.list[i]
 		if err := k.readHeader(p); err != nil {
 			return nil, err
+		}
+		if p.header == nil {
+			k.indexes = append(k.indexes, nil)
+			continue
 		}
 		if err := k.merge(p); err != nil {
 			return nil, err
@@ -166,7 +172,7 @@ func (k *Keyed) Write() ([]metadata.KeyedHandle, error) {
 		return nil, k.dropAll()
 	}
 	c := &cutter{k: k}
-	if !k.rehashed() && len(k.timers) == 0 {
+	if !k.rehashed() && len(k.timers) == 0 && !k.unordered {
 		err := k.each(c.add)
 		return c.finish(err)
 	}
@@ -201,6 +207,9 @@ func (k *Keyed) each(add func(group, state int, composite, value []byte) error) 
 
 func (k *Keyed) eachOf(i int, add func(group, state int, composite, value []byte) error) error {
 	p := &k.list[i]
+	if p.header == nil {
+		return nil
+	}
 	o, err := k.open(p)
 	defer o.close()
 	if err != nil {

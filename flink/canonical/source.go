@@ -20,8 +20,8 @@ import (
 type part struct {
 	subtask int32
 	groups  keygroup.Range
-	handle  metadata.KeyedHandle // *KeyGroupsHandle or *IncrementalHandle
-	header  *state.KeyedHeader
+	handle  metadata.KeyedHandle // *KeyGroupsHandle, *IncrementalHandle, or a *ChangelogHandle with changes
+	header  *state.KeyedHeader   // nil if there is no state
 }
 
 // rangeOf is a range of the metadata in the other form.
@@ -42,8 +42,8 @@ func (k *Keyed) parts() ([]part, error) {
 		handles := []metadata.KeyedHandle{s.ManagedKeyed}
 		if c, ok := s.ManagedKeyed.(*metadata.ChangelogHandle); ok {
 			if changed(c.Deltas) {
-				return nil, k.refuse(k.op.Subtasks[i].Index, "its keyed state is a changelog with changes that were not materialised yet, which cannot be written anew",
-					"take a canonical savepoint, or a checkpoint after the next materialisation")
+				list = append(list, part{subtask: k.op.Subtasks[i].Index, groups: groups, handle: c})
+				continue
 			}
 			handles = c.Materialized
 		}
@@ -113,6 +113,11 @@ func (k *Keyed) readHeader(p *part) error {
 		h = of.Delegate
 	case *metadata.IncrementalHandle:
 		h = of.Meta
+	case *metadata.ChangelogHandle:
+		header, _, err := k.src.Changelog(k.ctx, k.op, of)
+		p.header = header
+		k.unordered = true
+		return damaged(k.src.Dir(), err)
 	}
 	src, err := k.src.OpenHandle(k.ctx, h)
 	if err != nil {
@@ -174,6 +179,12 @@ func (k *Keyed) open(p *part) (*opened, error) {
 			return o, err
 		}
 		o.entries = opened.Entries()
+	case *metadata.ChangelogHandle:
+		_, entries, err := k.src.Changelog(k.ctx, k.op, h)
+		if err != nil {
+			return o, err
+		}
+		o.entries = entries
 	}
 	return o, nil
 }

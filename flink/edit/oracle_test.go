@@ -259,6 +259,8 @@ func TestFlinkRestoresRescaled(t *testing.T) {
 		{sample: "1.20/key-groups-300", edit: layouts(3, 128), adapt: to(3, 128), flinks: both},
 		{sample: "1.20/parallelism-8", edit: layouts(5, 0), adapt: to(5, 0), flinks: both},
 		{sample: "1.20/rocksdb-rescaled", edit: layouts(2, 256), adapt: to(2, 256), flinks: both},
+		{sample: "1.20/changelog-heap", edit: layouts(3, 256), adapt: to(3, 256), flinks: both},
+		{sample: "1.20/changelog-rocksdb", edit: layouts(3, 0), adapt: to(3, 0), flinks: both},
 		{sample: "2.2/file-merging-rocksdb", edit: layouts(3, 96), adapt: to(3, 96), flinks: two},
 		{sample: "2.2/rocksdb-incremental-tuple2", edit: checkpoint.Edit{Command: "cp", Version: "4"}, flinks: []oracle.Version{oracle.Flink1}},
 	})

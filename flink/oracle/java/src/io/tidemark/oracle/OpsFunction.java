@@ -53,6 +53,7 @@ final class OpsFunction extends RichMapFunction<Tuple2<Long, String>, Tuple2<Lon
         union = store.getUnionListState(new ListStateDescriptor<>("union", Types.TUPLE(Types.STRING, Types.LONG)));
         broadcast = store.getBroadcastState(new MapStateDescriptor<>("broadcast", Types.STRING, Types.LONG));
         report(Probe.RESTORED);
+        Probe.opened.incrementAndGet();
         int i = subtask();
         if (!context.isRestored()) {
             list.addAll(List.of(i * 100L, i * 100L + 1, i * 100L + 2));

@@ -49,7 +49,7 @@ final class Probe {
     static volatile long slowMicros;
     static volatile long slowSinkMicros;
     static final AtomicLong processed = new AtomicLong();
-    static final AtomicLong opened = new AtomicLong(); // keyed operators that have reported what they were restored with
+    static final AtomicLong opened = new AtomicLong(); // operators that have reported what they were restored with
     static final Map<Integer, Long> positions = new ConcurrentHashMap<>();
 
     static void reset() {

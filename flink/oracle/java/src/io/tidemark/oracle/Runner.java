@@ -150,7 +150,7 @@ final class Runner {
             awaitTasks();
             taken.add(snapshot(s, request.path("dir").asText()));
         }
-        await(() -> Probe.opened.get() >= job.parallelism);
+        await(() -> Probe.opened.get() >= job.parallelism * (job.has("ops") ? 2 : 1));
         report.set("restored", Probe.view(Probe.RESTORED).json());
         Probe.slowMicros = 0;
         Probe.slowSinkMicros = 0;
