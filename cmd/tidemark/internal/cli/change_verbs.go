@@ -202,13 +202,13 @@ checkpoint refers to them, and they are not copied. If there are such files this
 is refused (exit code 6), unless --external-files says what to do: keep the
 references, for a job that will find the files where they are, or drop them.
 
-Of Flink's checkpoints the copy is self-contained, like a native savepoint: every
-file lies beside its _metadata. --metadata-version makes it readable for an older
-Flink: 4 for 1.16 to 1.20, 3 for 1.11 and later.`,
+Of Flink's checkpoints the copy is self-contained, like a native savepoint:
+every file lies beside its _metadata. --metadata-version makes it readable for
+an older Flink: 4 for 1.16 to 1.20, 3 for 1.11 and later.`,
 		Example: "  tidemark cp jobs/ck/chk-7 backup/chk-7\n  tidemark cp --external-files keep jobs/ck before-upgrade",
 	})
 	cmd.Flags().StringVar(&external, "external-files", "", "`what` to do with files outside: keep, drop")
-	cmd.Flags().StringVar(&version, "metadata-version", "", "`version` of the copy's metadata, 2 to 7 (Flink)")
+	cmd.Flags().StringVar(&version, "metadata-version", "", "`version` of its metadata, 2 to 7 (Flink)")
 	return cmd
 }
 
