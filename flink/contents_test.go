@@ -238,9 +238,6 @@ func TestWrongKeyGroup(t *testing.T) {
 
 // verify and export stream: neither holds what it reads.
 func TestContentsStream(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 64 MiB")
-	}
 	const keys = 64 << 10
 	c := openDir(t, synthetic(t, keys, strings.Repeat("x", 1000), hashed))
 	most := uint64(0)
@@ -338,5 +335,48 @@ func TestFixturesPrint(t *testing.T) {
 	// has no timers does not say what its keys are.
 	if rows < 6000 || len(refused) > 3 {
 		t.Errorf("%d rows, refused %v", rows, refused)
+	}
+}
+
+// The metadata of 20 operators with 4,800 subtasks each, each with a file that is
+// not there, is described with 256 MiB of allocations at most.
+func TestInspectLargest(t *testing.T) {
+	const operators, tasks = 20, 4800
+	m := &metadata.Metadata{Version: metadata.Version5, CheckpointID: 1, Tail: metadata.NullTail}
+	for i := range operators {
+		uid := fmt.Sprintf("operator-%d", i)
+		op := metadata.Operator{UID: uid, Name: uid, ID: metadata.IDOfUID(uid), Parallelism: tasks, MaxParallelism: 1 << 15}
+		for j := range int32(tasks) {
+			r := keygroup.RangeOf(int(j), 1<<15, tasks)
+			op.Subtasks = append(op.Subtasks, metadata.Subtask{Index: j, State: &metadata.SubtaskState{ManagedKeyed: &metadata.KeyGroupsHandle{
+				Tag: metadata.TagKeyGroups, Range: metadata.KeyGroupRange{Start: int32(r.First), Count: int32(r.Len())}, Offsets: make([]int64, r.Len()),
+				Delegate: &metadata.RelativeFile{Path: fmt.Sprintf("%08d-0000-0000-0000-%012d", i, j), Size: 1 << 20}}}})
+		}
+		m.Operators = append(m.Operators, op)
+	}
+	data, err := metadata.Append(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m = nil
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, flink.MetadataName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := openDir(t, dir)
+	states := 0
+	for _, err := range c.States(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		states++
+	}
+	runtime.ReadMemStats(&after)
+	allocated := after.TotalAlloc - before.TotalAlloc
+	t.Logf("RESULT TestInspectLargest bytes=%d states=%d allocated=%d", len(data), states, allocated)
+	if states != operators || allocated > 256<<20 {
+		t.Errorf("%d states, %d bytes allocated", states, allocated)
 	}
 }

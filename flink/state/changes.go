@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemark-io/tidemark/flink/serde"
 	"github.com/tidemark-io/tidemark/flink/wire"
+	"github.com/tidemark-io/tidemark/keygroup"
 )
 
 // Operations of the changelog backend (StateChangeOperation, by code). On disk.
@@ -120,18 +121,16 @@ type Overlay struct {
 	Header *KeyedHeader
 	// Limit bounds the bytes of keys and values; more is an error.
 	Limit   uint64
-	groups  keyRange
+	groups  keygroup.Range
 	ids     map[int16]int // index in the header
 	entries map[string]*change
 	maps    map[string]bool // maps of which the old entries do not count
 	used    uint64
 }
 
-type keyRange interface{ Contains(int) bool }
-
 // NewOverlay returns an overlay of no changes. The header, of which a copy is made,
 // is that of the state written before; groups are the key groups that count.
-func NewOverlay(h *KeyedHeader, groups interface{ Contains(int) bool }) *Overlay {
+func NewOverlay(h *KeyedHeader, groups keygroup.Range) *Overlay {
 	o := &Overlay{groups: groups, Limit: wire.DefaultLimit, ids: map[int16]int{}, entries: map[string]*change{}, maps: map[string]bool{}}
 	o.Header = &KeyedHeader{Version: keyedVersion}
 	if h != nil {
@@ -203,9 +202,9 @@ type applying struct {
 }
 
 // take passes over a value and returns its bytes.
-func (a *applying) take(t *serde.Type) []byte {
+func (a *applying) take(typ *serde.Type) []byte {
 	a.r.Mark()
-	t.Skip(a.r)
+	typ.Skip(a.r)
 	b := append([]byte(nil), a.r.Marked()...)
 	a.r.Unmark()
 	return b
