@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Limits of an object. An attempt of the largest job that the engine runs fits;
@@ -20,17 +21,19 @@ const (
 // ErrDamaged is the error for an object that is not a record of an attempt.
 var ErrDamaged = errors.New("damaged record of an attempt")
 
-// Encode returns the object of an attempt, which is the caller's. It sets the
-// schema and cuts a failure's text.
+// Encode returns the object of an attempt, which is the caller's. The schema
+// stands in it, and a failure's text is cut. The attempt is not changed: others
+// may be reading it.
 func Encode(a *Attempt) ([]byte, error) {
-	a.Schema = Schema
-	if len(a.Message) > maxMessage {
-		a.Message = a.Message[:maxMessage] + "…"
+	stored := *a
+	stored.Schema = Schema
+	if len(stored.Message) > maxMessage {
+		stored.Message = Text(strings.ToValidUTF8(string(stored.Message[:maxMessage]), "")) + "…"
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(a); err != nil {
+	if err := enc.Encode(&stored); err != nil {
 		return nil, err
 	}
 	if b.Len() > maxBytes {

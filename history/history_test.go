@@ -81,6 +81,7 @@ func TestEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.Schema = history.Schema
 	moments := cmp.Transformer("time", func(m history.Moment) time.Time { return m.Time() })
 	if d := cmp.Diff(a, back, moments); d != "" {
 		t.Errorf("-made +decoded\n%s", d)
