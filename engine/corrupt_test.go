@@ -48,14 +48,24 @@ func flightJob(out *ledger[counted], rounds int) *engine.Graph {
 
 // takeFlight runs a job into backpressure, takes a checkpoint and finds out by
 // itself which records touch which of its buffers.
-func takeFlight(t *testing.T) *flight {
+func takeFlight(t *testing.T) (f *flight) {
+	t.Helper()
+	slower(t, func(rounds int) bool {
+		f = tryFlight(t, rounds)
+		return f != nil
+	})
+	return f
+}
+
+// tryFlight is takeFlight at some speed; it returns nil if the job was too quick.
+func tryFlight(t *testing.T, rounds int) *flight {
 	t.Helper()
 	f := &flight{st: mem.New(), out: newLedger[counted](), all: map[origin]bool{}}
 	cfg := engine.Config{Parallelism: 2, Exchange: smallBuffers()}
 	cfg.Exchange.BufferSize = 1024
 	cfg.Checkpoints = engine.CheckpointConfig{Store: f.st, Interval: 2 * time.Millisecond, Unaligned: true, Compression: "none", Objects: 2}
-	if untilCheckpoints(t, flightJob(f.out, 20_000), cfg, 4) {
-		t.Fatal("the job ended before it could be interrupted")
+	if untilCheckpoints(t, flightJob(f.out, rounds), cfg, 4) {
+		return nil
 	}
 	f.path = newestInFlight(t, f.st).Path
 	ck, err := reader.Open(t.Context(), f.st, f.path)
@@ -71,7 +81,7 @@ func takeFlight(t *testing.T) *flight {
 		f.readEdge(t, ck, e.ID)
 	}
 	if len(f.buffers) < 10 || len(f.all) < 50 {
-		t.Fatalf("%d buffers of %d records are in flight", len(f.buffers), len(f.all))
+		return nil
 	}
 	return f
 }
@@ -452,26 +462,29 @@ func TestCorruptPolicyAndRestarts(t *testing.T) {
 		}
 	})
 	t.Run("its own", func(t *testing.T) {
-		var fail atomic.Bool
-		st := f.damage(t, f.large())
-		rec := &recorder{}
-		damagedOne := false
-		rec.on = func(e engine.Event) {
-			if c, ok := e.(engine.CheckpointCompleted); ok && !damagedOne && spoil(t, st, c.Path) {
-				damagedOne = true
-				fail.Store(true)
+		slower(t, func(rounds int) bool {
+			var fail atomic.Bool
+			st := f.damage(t, f.large())
+			rec := &recorder{}
+			damagedOne := false
+			rec.on = func(e engine.Event) {
+				if c, ok := e.(engine.CheckpointCompleted); ok && !damagedOne && spoil(t, st, c.Path) {
+					damagedOne = true
+					fail.Store(true)
+				}
 			}
-		}
-		cfg.Observer = rec
-		cfg.Checkpoints = engine.CheckpointConfig{Store: st, Unaligned: true, Interval: time.Millisecond, Compression: "none", Retained: 1000}
-		err := engine.Run(t.Context(), failing(f.out.clone(), 20_000, &fail), cfg)
-		var damaged *engine.DamagedError
-		if !damagedOne {
-			t.Fatal("no checkpoint of the run had data in flight")
-		}
-		if !errors.As(err, &damaged) || damaged.Path == f.path || damaged.Channels == nil {
-			t.Errorf("got %v, want damage in a later checkpoint", err)
-		}
+			cfg.Observer = rec
+			cfg.Checkpoints = engine.CheckpointConfig{Store: st, Unaligned: true, Interval: time.Millisecond, Compression: "none", Retained: 1000}
+			err := engine.Run(t.Context(), failing(f.out.clone(), rounds, &fail), cfg)
+			if !damagedOne || err == nil && fail.Load() {
+				return false // it ended before a checkpoint had data in flight, or before it failed
+			}
+			var damaged *engine.DamagedError
+			if !errors.As(err, &damaged) || damaged.Path == f.path || damaged.Channels == nil {
+				t.Errorf("got %v, want damage in a later checkpoint", err)
+			}
+			return true
+		})
 	})
 }
 

@@ -86,6 +86,18 @@ func untilCheckpoints(t *testing.T, g *engine.Graph, cfg engine.Config, n int) b
 	return err == nil
 }
 
+// slower calls run with a job's rounds of work for each record, more and more
+// until run succeeds: how much work makes backpressure depends on how quick the
+// checkpoints are meanwhile, on a loaded machine or under the race detector.
+func slower(t *testing.T, run func(rounds int) bool) {
+	t.Helper()
+	for rounds := 20_000; !run(rounds); rounds *= 3 {
+		if rounds > 5_000_000 {
+			t.Fatal("the job ended before it could be interrupted, or nothing was in flight, however slow it was")
+		}
+	}
+}
+
 // newestInFlight is what the newest checkpoint of a root has in flight.
 func newestInFlight(t *testing.T, st store.Store) format.Summary {
 	t.Helper()
@@ -156,16 +168,19 @@ func TestWithoutInFlight(t *testing.T) {
 	const splits, n = 4, 3000
 	for _, named := range []bool{true, false} {
 		t.Run(fmt.Sprintf("named=%v", named), func(t *testing.T) {
-			st, out := mem.New(), newLedger[counted]()
+			var out *ledger[counted]
+			var kept format.Summary
 			cfg := engine.Config{Parallelism: 2, Exchange: smallBuffers()}
-			cfg.Checkpoints = engine.CheckpointConfig{Store: st, Interval: 2 * time.Millisecond, Unaligned: true}
-			if untilCheckpoints(t, backpressured(numbers(splits, n, all), out, 20_000), cfg, 6) {
-				t.Fatal("the job ended before it could be interrupted")
-			}
-			kept := newestInFlight(t, st)
-			if kept.InFlightRecords == 0 {
-				t.Fatal("nothing was in flight")
-			}
+			slower(t, func(rounds int) bool {
+				st := mem.New()
+				out = newLedger[counted]()
+				cfg.Checkpoints = engine.CheckpointConfig{Store: st, Interval: 2 * time.Millisecond, Unaligned: true}
+				if untilCheckpoints(t, backpressured(numbers(splits, n, all), out, rounds), cfg, 6) {
+					return false
+				}
+				kept = newestInFlight(t, st)
+				return kept.InFlightRecords > 0
+			})
 			cfg.Parallelism, cfg.Restore.From = 3, "latest"
 			cfg.Restore.WithoutInFlight = kept.ID
 			lost := kept.InFlightRecords
