@@ -18,9 +18,14 @@ var servers struct {
 }
 
 // Start returns the JVM of the version, which all tests of this process share. It
-// skips the test, or fails it on CI, where Java or Maven is missing.
+// skips the test, or fails it on CI, where Java or Maven is missing. Short runs,
+// which are those under the race detector, leave the test to the full run: the
+// JVM is none of our goroutines.
 func Start(t testing.TB, v Version) *Server {
 	t.Helper()
+	if testing.Short() {
+		testkit.Unsupported(t, "a real Flink runs in the full run only")
+	}
 	_, err := exec.LookPath("java")
 	testkit.Require(t, "java and maven (for a real Flink)", err == nil)
 	servers.Lock()
