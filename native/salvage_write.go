@@ -29,15 +29,7 @@ func (s *salvage) writeRemains() error {
 func (s *salvage) write(r *remains, fill func(*writer.Slice) error) error {
 	spec := s.spec(s.states[r.row], r.slice.Subtask)
 	spec.Interval = r.slice.Interval
-	sl, err := s.w.Slice(s.ctx, spec)
-	if err != nil {
-		return err
-	}
-	if err := fill(sl); err != nil {
-		sl.Abandon()
-		return err
-	}
-	done, err := sl.Close()
+	done, err := writeSlice(s.ctx, s.w, spec, fill)
 	if err != nil {
 		return err
 	}

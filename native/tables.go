@@ -2,6 +2,7 @@ package native
 
 import (
 	"cmp"
+	"context"
 	"strings"
 
 	"github.com/tidemark-io/tidemark/format"
@@ -144,17 +145,22 @@ func (j *job) spec(row int, subtask uint32) writer.SliceSpec {
 	return spec
 }
 
-// write writes one slice of a state of the new manifest.
-func (j *job) write(row int, subtask uint32, fill func(*writer.Slice) error) error {
-	sl, err := j.w.Slice(j.ctx, j.spec(row, subtask))
+// writeSlice writes a slice that fill fills; a failure leaves none.
+func writeSlice(ctx context.Context, w *writer.Writer, spec writer.SliceSpec, fill func(*writer.Slice) error) (format.Slice, error) {
+	sl, err := w.Slice(ctx, spec)
 	if err != nil {
-		return err
+		return format.Slice{}, err
 	}
 	if err := fill(sl); err != nil {
 		sl.Abandon()
-		return err
+		return format.Slice{}, err
 	}
-	done, err := sl.Close()
+	return sl.Close()
+}
+
+// write writes one slice of a state of the new manifest.
+func (j *job) write(row int, subtask uint32, fill func(*writer.Slice) error) error {
+	done, err := writeSlice(j.ctx, j.w, j.spec(row, subtask), fill)
 	if err != nil {
 		return err
 	}

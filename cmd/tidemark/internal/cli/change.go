@@ -10,6 +10,7 @@ import (
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/document"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/progress"
 	"github.com/tidemark-io/tidemark/recovery"
 )
 
@@ -57,13 +58,8 @@ func (c *changer) run(ctx context.Context, verb, src, dst string) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 	p := c.watchBytes(verb+" "+o.shown, 0)
 	defer p.Stop()
-	var last checkpoint.Progress
 	r, err := c.work(ctx, o.c, recovery.Target{Format: to.Format, Path: to.Path, DryRun: c.dry, Software: "tidemark " + newVersion().Version + " " + verb,
-		Progress: func(now checkpoint.Progress) {
-			p.AddTotal(now.Total - min(now.Total, last.Total))
-			p.Add(now.Done - last.Done)
-			last = now
-		}})
+		Progress: follow(p)})
 	p.Stop()
 	if err != nil {
 		return err
@@ -78,17 +74,21 @@ func (c *changer) run(ctx context.Context, verb, src, dst string) (err error) {
 	return c.changeTables(&d)
 }
 
+// follow shows what a library call reports: it says how far it is, and the bar
+// wants how much was added.
+func follow(p *progress.Progress) func(checkpoint.Progress) {
+	var last checkpoint.Progress
+	return func(now checkpoint.Progress) {
+		p.AddTotal(now.Total - min(now.Total, last.Total))
+		p.Add(now.Done - last.Done)
+		last = now
+	}
+}
+
 // changeTables prints a result for people.
 func (c *changer) changeTables(d *document.Change) error {
 	fields := [][2]string{{"source", d.Source}, {"destination", d.Destination}}
-	for _, v := range []struct {
-		name   string
-		volume checkpoint.Volume
-	}{{"linked", d.Result.Linked}, {"copied", d.Result.Copied}, {"rewritten", d.Result.Rewritten}} {
-		if v.volume.Objects > 0 {
-			fields = append(fields, [2]string{v.name, fmt.Sprintf("%d objects, %s", v.volume.Objects, out.Bytes(v.volume.Bytes))})
-		}
-	}
+	fields = append(fields, volumeFields(d.Result.Linked, d.Result.Copied, d.Result.Rewritten)...)
 	if d.DryRun {
 		fields = append(fields, [2]string{"dry run", "nothing was written"})
 	}
@@ -103,6 +103,19 @@ func (c *changer) changeTables(d *document.Change) error {
 		}
 	}
 	return nil
+}
+
+// volumeFields says what became of the objects, without what there is none of.
+func volumeFields(linked, copied, rewritten checkpoint.Volume) (fields [][2]string) {
+	for _, v := range []struct {
+		name   string
+		volume checkpoint.Volume
+	}{{"linked", linked}, {"copied", copied}, {"rewritten", rewritten}} {
+		if v.volume.Objects > 0 {
+			fields = append(fields, [2]string{v.name, fmt.Sprintf("%d objects, %s", v.volume.Objects, out.Bytes(v.volume.Bytes))})
+		}
+	}
+	return fields
 }
 
 func relayoutTable(d *document.Change) *out.Table {

@@ -132,12 +132,7 @@ func (c *converter) run(ctx context.Context, src, dst string) (err error) {
 	}
 	p := c.watchBytes("convert "+o.shown, 0)
 	defer p.Stop()
-	var last checkpoint.Progress
-	opts.Progress = func(now checkpoint.Progress) {
-		p.AddTotal(now.Total - min(now.Total, last.Total))
-		p.Add(now.Done - last.Done)
-		last = now
-	}
+	opts.Progress = follow(p)
 	r, err := c.work(ctx, o, to.Shown, func(src *reader.Checkpoint) (*convert.Result, error) {
 		return convert.ToFlink(ctx, src, to.Store, to.Path, opts)
 	}, func(src *flink.Checkpoint) (*convert.Result, error) {

@@ -101,13 +101,8 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 	bar := s.watchBytes("salvage "+p.Show(p.Path), 0)
 	defer bar.Stop()
-	var last checkpoint.Progress
 	r, err := recovery.Salvage(ctx, c, older, recovery.Target{Format: to.Format, Path: to.Path, DryRun: !s.act,
-		Software: "tidemark " + newVersion().Version + " salvage", Progress: func(now checkpoint.Progress) {
-			bar.AddTotal(now.Total - min(now.Total, last.Total))
-			bar.Add(now.Done - last.Done)
-			last = now
-		}})
+		Software: "tidemark " + newVersion().Version + " salvage", Progress: follow(bar)})
 	bar.Stop()
 	if err != nil {
 		return err
@@ -139,14 +134,7 @@ func (s *salvager) print(d *document.Salvage) error {
 		return out.JSONLine(s.stdout, d)
 	}
 	fields := [][2]string{{"source", d.Source}, {"destination", d.Destination}}
-	for _, v := range []struct {
-		name   string
-		volume checkpoint.Volume
-	}{{"linked", d.Result.Linked}, {"copied", d.Result.Copied}, {"rewritten", d.Result.Rewritten}} {
-		if v.volume.Objects > 0 {
-			fields = append(fields, [2]string{v.name, fmt.Sprintf("%d objects, %s", v.volume.Objects, out.Bytes(v.volume.Bytes))})
-		}
-	}
+	fields = append(fields, volumeFields(d.Result.Linked, d.Result.Copied, d.Result.Rewritten)...)
 	if d.Rebuilt {
 		fields = append(fields, [2]string{"manifest", "lost; put together from the data objects"})
 	}
