@@ -189,6 +189,7 @@ func TestUnalignedCheckpointShuffleChangeITCase(t *testing.T) {
 			t.Run(fmt.Sprintf("%s to %s/%v", change[0], change[1], size), func(t *testing.T) {
 				t.Parallel()
 				p, out, st := newPump(3, 150), collect.New[int64](), mem.New()
+				change, size := change, size
 				cfg := engine.Config{DisableChaining: true, Exchange: tiny(), Checkpoints: engine.CheckpointConfig{Unaligned: true}}
 				build := func(g *engine.Graph, kind string, from, to int) {
 					s := engine.From(g, "source", words(p), noTime, engine.Parallelism(from))

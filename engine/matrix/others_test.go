@@ -187,8 +187,11 @@ func (h *hold) OnProcessingTimer(_ *engine.Context[int64], _ int64, out *engine.
 // record is intact, and there is each once.
 func TestUnalignedCheckpointStressITCase(t *testing.T) {
 	loops, step := 4, int64(12)
-	if long() {
+	switch {
+	case long():
 		loops, step = 40, 60
+	case testing.Short():
+		loops, step = 3, 6
 	}
 	const parallelism, keys = 6, 8
 	r := rand.New(rand.NewPCG(2, 4))

@@ -278,8 +278,11 @@ func TestUnalignedCheckpointRescaleITCase(t *testing.T) {
 
 func (row rescaleRow) run(t *testing.T, mode alignment) {
 	n, records := int64(6), int64(600)
-	if long() {
+	switch {
+	case long():
 		n, records = 10, 5000
+	case testing.Short():
+		n, records = 4, 200
 	}
 	if row.slow {
 		records /= 10
@@ -363,8 +366,11 @@ func TestCustomPartitioner(t *testing.T) {
 func TestRepeatedRescale(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	rounds := 5
-	if long() {
+	switch {
+	case long():
 		rounds = 15
+	case testing.Short():
+		rounds = 3
 	}
 	for _, topology := range []string{"pipeline", "union", "multi input", "keyed different parallelism", "broadcast", "keyed broadcast"} {
 		var chain []int

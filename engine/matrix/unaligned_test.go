@@ -217,8 +217,11 @@ func TestUnalignedCheckpointITCase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, step := int64(10), int64(max(20, 2000/row.parallelism))
-			if long() {
+			switch {
+			case long():
 				n, step = 40, 1000
+			case testing.Short():
+				step = max(20, step/4)
 			}
 			p, f := newPump(row.parallelism, step), &trip{}
 			job := failing{f, n, p}

@@ -57,6 +57,15 @@ func stamps(t *testing.T, out *collect.Sink[stamped], total int64) map[int64]int
 	return by
 }
 
+// upTo8 are the parallelisms after a restore; only some in the short form, which
+// runs under the race detector.
+func upTo8() []int {
+	if testing.Short() {
+		return []int{1, 8}
+	}
+	return []int{1, 2, 3, 4, 5, 6, 7, 8}
+}
+
 // TestWatermarksAreThoseOfOneSender is promise W3: with one sender the watermark
 // that each record sees is that of a run without failures, whatever the
 // parallelism before and after a restore, and the mode of the checkpoints. With a
@@ -68,7 +77,7 @@ func TestWatermarksAreThoseOfOneSender(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/from %d", mode.name, from), func(t *testing.T) {
 				t.Parallel()
 				records, captured := 0, uint64(0)
-				for to := 1; to <= 8; to++ {
+				for _, to := range upTo8() {
 					p, out, st := newPump(1, 300), collect.New[stamped](), mem.New()
 					cfg := engine.Config{Exchange: tiny()}
 					mode.set(&cfg.Checkpoints)
@@ -85,7 +94,7 @@ func TestWatermarksAreThoseOfOneSender(t *testing.T) {
 				if mode == overtaking && captured == 0 {
 					t.Error("nothing was in flight: the test shows nothing")
 				}
-				t.Logf("RESULT TestWatermarksAreThoseOfOneSender mode=%q from=%d to=1-8 records=%d in-flight=%d different=0", mode.name, from, records, captured)
+				t.Logf("RESULT TestWatermarksAreThoseOfOneSender mode=%q from=%d to=%v records=%d in-flight=%d different=0", mode.name, from, upTo8(), records, captured)
 			})
 		}
 	}
@@ -137,7 +146,10 @@ func TestWatermarkBounds(t *testing.T) {
 // that looks at its watermark after each 100 records does so at the same records
 // after a failure, so that every stamp is that of a run without one.
 func TestWatermarkCadenceSurvives(t *testing.T) {
-	const total = 20_000
+	total := int64(20_000)
+	if testing.Short() {
+		total = 5000
+	}
 	for _, mode := range []alignment{overtaking, timedOut, aligned} {
 		var want map[int64]int64
 		restored := 0
@@ -166,7 +178,7 @@ func TestWatermarkCadenceSurvives(t *testing.T) {
 			if want == nil {
 				want = got
 			}
-			for v := range int64(total) {
+			for v := range total {
 				if got[v] != want[v] {
 					t.Fatalf("%s: number %d was stamped %d, without failures %d", mode.name, v, got[v], want[v])
 				}
