@@ -19,6 +19,9 @@ import (
 var (
 	// ErrUncertain: a checkpoint does not read, so it may use anything.
 	ErrUncertain = errors.New("it does not read and may use any object, so nothing can be removed")
+	// ErrBeyond: a checkpoint lies deeper below the root than checkpoints are
+	// looked for, so what it uses is not known.
+	ErrBeyond = errors.New("it is a checkpoint of another root below this one, so nothing can be removed from here")
 	// ErrBusy: the set of checkpoints changed each time that it was looked at.
 	ErrBusy = errors.New("the checkpoints change faster than they can be read")
 )
@@ -72,8 +75,8 @@ type Garbage struct {
 // object goes only in the version that was listed. An object younger than MinAge
 // by the store's clock, or than the record of the newest run, stays.
 //
-// A checkpoint that does not read is an error that is [ErrUncertain], a root
-// without any one that is [checkpoint.ErrNone]. After an error what was deleted
+// A checkpoint that does not read is an error that is [ErrUncertain], one that
+// List does not reach [ErrBeyond], a root without any one [checkpoint.ErrNone]. After an error what was deleted
 // until then is gone, and Garbage says how much that is. Memory is proportional to
 // the number of objects.
 func GC(ctx context.Context, st store.Store, o GCOptions) (*Garbage, error) {
@@ -100,8 +103,9 @@ type collector struct {
 	timeout time.Duration // longest found
 	run     time.Time     // when the newest run began
 	old     []store.Info
-	seen    []string // the checkpoints, as they were listed
-	dirs    map[string]bool
+	seen    []string        // the checkpoints, as they were listed
+	dirs    map[string]bool // of the checkpoints
+	homes   map[string]bool // folders that these lie in, each behind a slash
 	used    map[string]bool
 	twins   map[twin]bool // of used objects
 	gone    []store.Info  // deleted by passes before this one
@@ -194,7 +198,7 @@ func (g *collector) candidates(ctx context.Context) error {
 // read reads what all checkpoints use. again says that one has come or gone
 // meanwhile.
 func (g *collector) read(ctx context.Context) (again bool, err error) {
-	g.seen, g.dirs, g.used, g.timeout = nil, map[string]bool{}, map[string]bool{}, 0
+	g.seen, g.dirs, g.homes, g.used, g.timeout = nil, map[string]bool{}, map[string]bool{}, map[string]bool{}, 0
 	infos, err := g.o.List(ctx)
 	if err != nil {
 		return false, err
@@ -203,6 +207,11 @@ func (g *collector) read(ctx context.Context) (again bool, err error) {
 	for _, info := range infos {
 		g.seen = append(g.seen, identity(info))
 		g.dirs[info.Path] = true
+		path := "/" + info.Path
+		g.homes[path[:strings.LastIndexByte(path, '/')]] = true
+	}
+	if err := g.beyond(ctx); err != nil {
+		return false, err
 	}
 	for _, info := range infos {
 		if info.Status == checkpoint.Incomplete {
@@ -225,6 +234,26 @@ func (g *collector) read(ctx context.Context) (again bool, err error) {
 		return false, checkpoint.ErrNone
 	}
 	return g.changed(ctx)
+}
+
+// beyond returns an error if there is a checkpoint that was not listed: objects
+// that only it uses would look like garbage.
+func (g *collector) beyond(ctx context.Context) error {
+	for _, o := range g.old {
+		i := strings.LastIndexByte(o.Name, '/')
+		if i < 0 || !metadata(o.Name[i+1:]) || g.dirs[o.Name[:i]] {
+			continue
+		}
+		_, err := g.st.Stat(ctx, o.Name)
+		switch {
+		case errors.Is(err, store.ErrNotExist): // removed since the candidates were listed
+		case err != nil:
+			return err
+		default:
+			return fmt.Errorf("%s: %w", o.Name[:i], ErrBeyond)
+		}
+	}
+	return nil
 }
 
 // identity tells whether a checkpoint is the one that was listed before.
@@ -281,7 +310,7 @@ func (g *collector) changed(ctx context.Context) (bool, error) {
 }
 
 // ours reports whether an object is one that can be garbage: of a shared folder
-// or a checkpoint's directory, and no manifest of a visible checkpoint. Records
+// beside checkpoints, or of a checkpoint's directory, and no manifest of a visible checkpoint. Records
 // of runs, of history, and what is not a checkpoint's, are left alone.
 func (g *collector) ours(name string) bool {
 	i := strings.LastIndexByte(name, '/')
@@ -289,7 +318,7 @@ func (g *collector) ours(name string) bool {
 		return false
 	}
 	dir, base := name[:i], name[i+1:]
-	if dir == layout.Shared || strings.HasSuffix(dir, "/"+layout.Shared) {
+	if home, ok := strings.CutSuffix("/"+dir, "/"+layout.Shared); ok && g.homes[home] {
 		return true
 	}
 	if !g.dirs[dir] {

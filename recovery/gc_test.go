@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
@@ -38,6 +39,17 @@ func (p *pile) add(t *testing.T, after time.Duration, names ...string) {
 		put(t, p.Store, map[string]int{name: 10})
 	}
 	p.now = p.now.Add(after)
+}
+
+// drop takes a checkpoint away as a job does.
+func (p *pile) drop(t *testing.T, path string) {
+	t.Helper()
+	delete(p.uses, path)
+	for _, name := range []string{"/MANIFEST", "/MANIFEST.copy"} {
+		if err := p.Remove(t.Context(), path+name, ""); err != nil && !errors.Is(err, store.ErrNotExist) {
+			t.Error(err)
+		}
+	}
 }
 
 func (p *pile) list(context.Context) (infos []checkpoint.Info, err error) {
@@ -137,9 +149,28 @@ func TestGC(t *testing.T) {
 	if _, err := p.collect(t, true, 0); !errors.Is(err, ErrUncertain) || !errors.Is(err, checkpoint.ErrDamaged) {
 		t.Errorf("error %v", err)
 	}
-	p.uses = nil
+	for path := range p.uses {
+		p.drop(t, path)
+	}
+	p.drop(t, "chk-3")
 	if _, err := p.collect(t, true, 0); !errors.Is(err, checkpoint.ErrNone) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The shared folder of a root below this one is not this one's, and a checkpoint
+// that lies deeper than any that is listed makes everything uncertain.
+func TestGCBelow(t *testing.T) {
+	p := newPile()
+	p.uses["chk-1"] = []string{"shared/a"}
+	p.uses["job/chk-1"] = []string{"job/shared/a"}
+	p.add(t, 48*time.Hour, "chk-1/MANIFEST", "job/chk-1/MANIFEST", "shared/a", "shared/b", "job/shared/a", "job/shared/b", "other/shared/c")
+	if g, err := p.collect(t, false, 0); err != nil || g.names() != "job/shared/b shared/b" {
+		t.Errorf("%v, %v", g.names(), err)
+	}
+	p.add(t, 48*time.Hour, "far/job/chk-7/MANIFEST")
+	if g, err := p.collect(t, true, 0); !errors.Is(err, ErrBeyond) || g.Deleted != 0 || !strings.Contains(err.Error(), "far/job/chk-7: ") {
+		t.Errorf("%v, %v", g.names(), err)
 	}
 }
 
@@ -152,6 +183,7 @@ func TestGCWhileCheckpointsChange(t *testing.T) {
 		p.add(t, 48*time.Hour, "chk-1/MANIFEST", "shared/a", "shared/b", "shared/c")
 		p.listed = func(n int) {
 			if n == at {
+				p.drop(t, "chk-1")
 				p.uses = map[string][]string{"chk-2": {"shared/a", "shared/b"}}
 			}
 		}
@@ -166,7 +198,10 @@ func TestGCWhileCheckpointsChange(t *testing.T) {
 	p := newPile()
 	p.uses["chk-1"] = []string{"shared/a"}
 	p.add(t, 48*time.Hour, "chk-1/MANIFEST", "shared/a", "shared/c")
-	p.listed = func(n int) { p.uses = map[string][]string{"chk-" + strings.Repeat("1", n): {"shared/a"}} }
+	p.listed = func(n int) {
+		p.drop(t, "chk-1")
+		p.uses = map[string][]string{"chk-" + strings.Repeat("1", n): {"shared/a"}}
+	}
 	if _, err := p.collect(t, true, 0); !errors.Is(err, ErrBusy) {
 		t.Errorf("error %v", err)
 	}

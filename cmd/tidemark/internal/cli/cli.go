@@ -137,12 +137,13 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tidemark",
 		Short: "List, inspect and verify checkpoints; run jobs that make them",
-		Long: `Tidemark works on the checkpoints of streaming jobs: it lists them, shows what
-is in them, and checks every byte. It also runs the jobs of its catalogue.
+		Long: `Tidemark works on the checkpoints of streaming jobs, its own and those of Apache
+Flink: it shows what is in them, checks every byte, mends and changes them. It
+also runs the jobs of its catalogue.
 
-A PATH is a checkpoint's directory (jobs/ck/chk-7), its MANIFEST, or the root
-that holds the checkpoints (jobs/ck), which stands for all of them or for the
-newest, as the command says.`,
+A PATH is a checkpoint's directory (jobs/ck/chk-7), its MANIFEST or _metadata,
+or the root that holds the checkpoints (jobs/ck), which stands for all of them or
+for the newest, as the command says. It may lie in a bucket: gs://bucket/jobs/ck.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -55,7 +55,7 @@ func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, 
 		return err
 	}
 	if len(infos) == 0 {
-		return fmt.Errorf("%s: %w", path, checkpoint.ErrNone)
+		return p.None(ctx)
 	}
 	d := &document.Doctor{Schema: document.DoctorSchema, Root: p.Root, Level: level.String(), Checkpoints: []document.DoctorLine{}, Next: []string{}}
 	progress := a.watchBytes("doctor "+p.Root, 0)

@@ -60,7 +60,7 @@ func (a *app) measure(ctx context.Context, path string, groups, orphans bool) er
 		return err
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("%s: %w", path, checkpoint.ErrNone)
+		return p.None(ctx)
 	}
 	usage, err := recovery.MeasureUsage(ctx, p.Store(), infos, p.Open)
 	if err != nil {

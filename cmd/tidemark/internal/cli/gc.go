@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/document"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
@@ -65,6 +66,12 @@ func (a *app) collect(ctx context.Context, path string, apply bool, age time.Dur
 		if errors.Is(err, recovery.ErrUncertain) {
 			// The damage itself would be another code.
 			return codeError{code: exitRefused, err: fmt.Errorf("%w\n  try: tidemark verify %s", err, path)}
+		}
+		if errors.Is(err, recovery.ErrBeyond) {
+			return codeError{code: exitRefused, err: fmt.Errorf("%s: %w\n  try: tidemark gc on each root that \"tidemark ls -r %s\" shows", path, err, path)}
+		}
+		if errors.Is(err, checkpoint.ErrNone) {
+			return p.None(ctx)
 		}
 		return fmt.Errorf("%s: %w", path, err)
 	}

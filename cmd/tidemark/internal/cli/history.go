@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/document"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
@@ -95,9 +94,9 @@ func (a *app) showHistory(ctx context.Context, args []string, want historyWants)
 	refs = slices.DeleteFunc(refs, func(r history.Ref) bool { return want.run > 0 && r.Run != want.run || one && r.ID != id })
 	if len(refs) == 0 {
 		if one {
-			return fmt.Errorf("%s: no attempt %d is recorded here: %w", p.Root, id, checkpoint.ErrNone)
+			return codeError{code: exitNone, err: fmt.Errorf("%s: no attempt %d is recorded here; \"tidemark history %s\" lists those that are", p.Root, id, p.Root)}
 		}
-		return fmt.Errorf("%s: no attempts are recorded here: %w", p.Root, checkpoint.ErrNone)
+		return codeError{code: exitNone, err: fmt.Errorf("%s: no attempts are recorded here: the engine writes them into the root of its checkpoints, Flink keeps none", p.Root)}
 	}
 	if one {
 		r, err := history.Read(ctx, p.Store(), refs[len(refs)-1]) // of the newest run

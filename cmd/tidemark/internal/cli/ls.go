@@ -14,18 +14,24 @@ import (
 )
 
 func (a *app) ls() *cobra.Command {
-	return &cobra.Command{
+	recursive := false
+	cmd := &cobra.Command{
 		Use:   "ls PATH...",
-		Short: "List the checkpoints below a directory",
-		Long: `List the checkpoints below a directory, oldest first, with their status:
+		Short: "List the checkpoints in a directory",
+		Long: `List the checkpoints in a directory, oldest first, with their status; with -r
+those in all directories below it too:
 
   complete    its manifest reads
   incomplete  data without a manifest: being written, or never committed
   damaged     its manifest does not read
   unreadable  too new for this program, or not permitted`,
-		Example: "  tidemark ls jobs/ck\n  tidemark ls --json jobs/ck",
+		Example: "  tidemark ls jobs/ck\n  tidemark ls --json jobs/ck\n  tidemark ls -r gs://bucket",
 		Args:    atLeast(1, "one PATH or more"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := roots(cmd.Context(), args, recursive)
+			if err != nil {
+				return err
+			}
 			lines, err := list(cmd.Context(), args)
 			if len(lines) == 0 && err != nil {
 				return err
@@ -33,6 +39,30 @@ func (a *app) ls() *cobra.Command {
 			return errors.Join(a.printList(lines), err)
 		},
 	}
+	recursiveFlag(cmd, &recursive)
+	return cmd
+}
+
+// recursiveFlag gives a command the flag that makes each of its paths stand for
+// all roots below it.
+func recursiveFlag(cmd *cobra.Command, recursive *bool) {
+	cmd.Flags().BoolVarP(recursive, "recursive", "r", false, "all directories below PATH too")
+}
+
+// roots replaces paths by the roots at and below them, if that is asked for.
+func roots(ctx context.Context, paths []string, recursive bool) ([]string, error) {
+	if !recursive {
+		return paths, nil
+	}
+	var all []string
+	for _, path := range paths {
+		below, err := place.Roots(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, below...)
+	}
+	return all, nil
 }
 
 // list describes the checkpoints of all paths. What some paths have is returned
@@ -64,7 +94,7 @@ func listOne(ctx context.Context, path string) ([]document.Line, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: %w", path, checkpoint.ErrNone)
+		return nil, p.None(ctx)
 	}
 	var lines []document.Line
 	for _, info := range all {

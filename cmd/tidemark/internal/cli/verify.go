@@ -25,6 +25,7 @@ import (
 
 func (a *app) verify() *cobra.Command {
 	var level, sample string
+	var recursive bool
 	v := verifier{app: a}
 	cmd := &cobra.Command{
 		Use:   "verify PATH...",
@@ -65,9 +66,14 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 			}
 			v.level, v.share, v.verbs = l, share, verbs(cmd.Root())
 			v.doc = document.Verify{Schema: document.VerifySchema, Level: l.String(), Sample: share, Paths: []document.Result{}}
+			args, err = roots(cmd.Context(), args, recursive)
+			if err != nil {
+				return err
+			}
 			return v.run(cmd.Context(), args)
 		},
 	}
+	recursiveFlag(cmd, &recursive)
 	cmd.Flags().StringVar(&level, "level", checkpoint.LevelRecords.String(), "`level`: structure, refs, checksums, records")
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -216,7 +222,7 @@ func (v *verifier) path(ctx context.Context, path string) error {
 		chosen = append(chosen, info.Path)
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("%s: %w", path, checkpoint.ErrNone)
+		return p.None(ctx)
 	}
 	return v.several(ctx, p, chosen...)
 }

@@ -268,5 +268,5 @@ func (p *Place) Newest(ctx context.Context) (below string, skipped int, err erro
 	if len(all) > 0 {
 		return "", 0, fmt.Errorf("%s: %w among %d: none is complete; \"tidemark ls %s\" shows them", p.Root, checkpoint.ErrNone, len(all), p.Root)
 	}
-	return "", 0, fmt.Errorf("%s: %w", p.Root, checkpoint.ErrNone)
+	return "", 0, p.None(ctx)
 }
