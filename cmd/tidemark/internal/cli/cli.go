@@ -142,8 +142,8 @@ Flink: it shows what is in them, checks every byte, mends and changes them. It
 also runs the jobs of its catalogue.
 
 A PATH is a checkpoint's directory (jobs/ck/chk-7), its MANIFEST or _metadata,
-or the root that holds the checkpoints (jobs/ck), which stands for all of them or
-for the newest, as the command says. It may lie in a bucket: gs://bucket/jobs/ck.`,
+or the root that holds the checkpoints (jobs/ck), which stands for all of them
+or for the newest, as the command says. It may be in a bucket: gs://b/jobs/ck.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
