@@ -158,12 +158,28 @@ const (
 	UnknownAlignment Alignment = "unknown"
 )
 
+// Reason is why barriers waited for the data of an edge.
+type Reason string
+
+// Reasons. The first five say why they always do in that job.
+const (
+	ReasonOff         Reason = "off"                // unaligned checkpoints are off
+	ReasonPointwise   Reason = "pointwise"          // nothing in a record says who receives it at another parallelism
+	ReasonBroadcast   Reason = "broadcast"          // all receivers must have seen the same
+	ReasonCustom      Reason = "custom-partitioner" // only the job's own function knows the receiver of a record
+	ReasonParallelism Reason = "parallelism"        // a forward edge, rebalanced while its ends differ in parallelism
+	ReasonSavepoint   Reason = "savepoint"          // a savepoint never has data in flight
+	ReasonInTime      Reason = "in-time"            // all came before any had to overtake
+)
+
 // Edge is a connection of the job graph, with the alignment it really had.
 type Edge struct {
 	ID          string
 	From, To    string // uids
 	Partitioner Partitioner
 	Alignment   Alignment
+	Reason      Reason // of an aligned edge, "" if unknown or of others
+	Keys        string // uid of the keyed operator whose hashes the records of a pointwise edge carry, else ""
 	InFlight    Totals
 }
 

@@ -97,7 +97,8 @@ var kinds = map[Kind]*kindInfo{
 		{"entries", ColUvarint}, {"bytes", ColUvarint}, {"decoded", ColUvarint}}},
 	KindEdges: {name: "edges", columns: []Column{
 		{"id", ColBytes}, {"from", ColUvarint}, {"to", ColUvarint}, {"partitioner", ColByte},
-		{"alignment", ColByte}, {"in-flight-bytes", ColUvarint}, {"in-flight-records", ColUvarint}}},
+		{"alignment", ColByte}, {"in-flight-bytes", ColUvarint}, {"in-flight-records", ColUvarint},
+		{"keys", ColUvarint}, {"reason", ColByte}}},
 	KindObjects: {name: "objects", columns: []Column{
 		{"name", ColBytes}, {"length", ColUvarint}, {"crc", ColFixed32}, {"directory-crc", ColFixed32}}},
 	KindSlices: {name: "slices", columns: []Column{

@@ -100,7 +100,7 @@ func fillTable(b *Builder, i int, text string, salt byte) {
 		b.encode((&State{Operator: i, Name: text, Kind: KindKeyed, Edge: None, Namespace: None, Value: 1,
 			Entries: 100, Bytes: 1000, Decoded: 2000}).cells)
 	case KindEdges:
-		b.encode((&Edge{ID: text, From: i, To: i + 1, Partitioner: Keyed, Alignment: Unaligned}).cells)
+		b.encode((&Edge{ID: text, From: i, To: i + 1, Partitioner: Keyed, Alignment: Unaligned, Keys: None}).cells)
 	case KindObjects:
 		b.encode((&Object{Name: "chk-7/" + text, Length: 12345, CRC: 1, DirectoryCRC: uint32(salt)}).cells)
 	case KindSlices:
@@ -313,15 +313,18 @@ func sampleManifest(salt byte) *Manifest {
 		Summary: Summary{Kind: Checkpoint, ID: 7, Path: "chk-7", Job: "flights", Created: 1764000000000000000,
 			Lineage: "l-1", Run: 3, Parent: 6, ParentDir: "chk-6", WriterID: fmt.Sprintf("w-%03d", salt),
 			Software: "tidemark 0", Hash: "xxh3-64/0", MinWatermark: Unknown, MaxWatermark: 1000,
-			Subtasks: 4, Entries: 20, StateBytes: 200, InFlightBytes: 5000, InFlightRecords: 70},
+			Subtasks: 6, Entries: 20, StateBytes: 200, InFlightBytes: 5000, InFlightRecords: 70},
 		Operators: []Operator{
 			{UID: "source", Name: "flights", Parallelism: 2, KeySchema: None, MinWatermark: 5, MaxWatermark: 6},
-			{UID: "count", Name: "count by origin", Parallelism: 2, KeyGroups: 128, KeySchema: 0, Task: 1}},
+			{UID: "count", Name: "count by origin", Parallelism: 2, KeyGroups: 128, KeySchema: 0, Task: 1},
+			{UID: "out", Name: "out", Parallelism: 2, KeySchema: None, Task: 2}},
 		States: []State{
 			{Operator: 1, Name: "count", Kind: KindKeyed, Edge: None, Namespace: None, Value: 1, Entries: 20, Bytes: 200, Decoded: 400},
 			{Operator: 1, Name: "", Kind: KindInputChannel, Edge: 0, Namespace: None, Value: None, Entries: 10, Bytes: 100, Decoded: 200}},
 		Edges: []Edge{{ID: "source>count#0", From: 0, To: 1, Partitioner: Keyed, Alignment: Unaligned,
-			InFlightBytes: 5000, InFlightRecords: 70}},
+			InFlightBytes: 5000, InFlightRecords: 70, Keys: None}, {ID: "count>out#0", From: 1, To: 2, Partitioner: Forward,
+			Alignment: Unaligned, Keys: 1}, {ID: "source>out#0", From: 0, To: 2, Partitioner: Broadcast, Alignment: Aligned,
+			Keys: None, Reason: ReasonBroadcast}},
 		Objects: []Object{{Name: "chk-7/data-0", Length: 4096, CRC: 1, DirectoryCRC: 2}, {Name: "shared/data-1", Length: 8192}},
 		Slices: []Slice{slice(0, 0, 1000, half(0)), slice(0, 1, 2000, half(1)),
 			slice(1, 1, 1200, keygroup.All())},

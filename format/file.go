@@ -10,7 +10,7 @@ import (
 // reader accepts only its own revision.
 const (
 	Version       = 0
-	Revision      = 2
+	Revision      = 3
 	ReaderVersion = 0 // lowest version of a reader that understands these files
 )
 

@@ -86,14 +86,19 @@ func hostileRows() []hostile {
 		{"keyed state of an operator without key groups", func(m *Manifest) { m.States[0].Operator = 0 }},
 		{"wrong total of a state", func(m *Manifest) { m.States[0].Bytes++ }},
 
-		{"edge from nowhere", func(m *Manifest) { m.Edges[0].From = 2 }},
+		{"edge from nowhere", func(m *Manifest) { m.Edges[0].From = 3 }},
 		{"partitioner 0", func(m *Manifest) { m.Edges[0].Partitioner = 0 }},
 		{"partitioner 9", func(m *Manifest) { m.Edges[0].Partitioner = 9 }},
 		{"alignment 5", func(m *Manifest) { m.Edges[0].Alignment = 5 }},
 		{"edge without an id", func(m *Manifest) { m.Edges[0].ID = "" }},
 		{"two edges of one id", func(m *Manifest) {
-			m.Edges = append(m.Edges, Edge{ID: m.Edges[0].ID, Partitioner: Keyed, Alignment: Aligned})
+			m.Edges = append(m.Edges, Edge{ID: m.Edges[0].ID, Partitioner: Keyed, Alignment: Aligned, Keys: None})
 		}},
+		{"reason 6", func(m *Manifest) { m.Edges[2].Reason = 6 }},
+		{"keys of no operator", func(m *Manifest) { m.Edges[1].Keys = 3 }},
+		{"keys of an operator without key groups", func(m *Manifest) { m.Edges[1].Keys = 0 }},
+		{"keys of an operator of another parallelism", func(m *Manifest) { m.Operators[1].Parallelism, m.Summary.Subtasks = 3, 7 }},
+		{"keys on a keyed edge", func(m *Manifest) { m.Edges[0].Keys = 1 }},
 
 		{"two objects of one name", func(m *Manifest) { m.Objects[1].Name = m.Objects[0].Name }},
 		{"object without a byte", func(m *Manifest) { m.Objects[1].Length = 0 }},

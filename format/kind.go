@@ -95,3 +95,17 @@ const (
 	Unaligned Alignment = 3
 	Mixed     Alignment = 4 // aligned at some subtasks, unaligned at others
 )
+
+// Reason is why barriers may not overtake the data of an edge. On disk: never
+// renumber.
+type Reason uint8
+
+// Reasons.
+const (
+	NoReason          Reason = 0 // they may, or there is no exchange, or nobody knows
+	ReasonOff         Reason = 1 // unaligned checkpoints are off
+	ReasonPointwise   Reason = 2 // nothing in a record says who receives it at another parallelism
+	ReasonBroadcast   Reason = 3 // all receivers must have seen the same
+	ReasonCustom      Reason = 4 // only the job's own function knows the receiver of a record
+	ReasonParallelism Reason = 5 // a forward connection, rebalanced only while its ends differ in parallelism
+)

@@ -82,6 +82,11 @@ type Edge struct {
 	Alignment       Alignment
 	InFlightBytes   uint64
 	InFlightRecords uint64
+	// Keys is the row of the keyed operator whose key hashes the records of a
+	// pointwise connection carry, so that they can be redistributed by its key
+	// groups; None if they carry none, and for keyed connections (R7).
+	Keys   int
+	Reason Reason // why barriers may not overtake its data
 }
 
 // Object is a data object that slices lie in.

@@ -120,8 +120,34 @@ func (e *Edge) check(n counts) error {
 	if e.Alignment < Chained || e.Alignment > Mixed {
 		return invalid("edge %q has alignment %d", e.ID, e.Alignment)
 	}
-	return first(checkFilled("edge id", e.ID, MaxText),
-		row("operator", e.From, n.operators), row("operator", e.To, n.operators))
+	if e.Reason > ReasonParallelism {
+		return invalid("edge %q with reason %d for its alignment", e.ID, e.Reason)
+	}
+	if e.Keys != None && e.Partitioner != Forward && e.Partitioner != Rescale {
+		return invalid("edge %q with partitioner %d has the keys of operator %d", e.ID, e.Partitioner, e.Keys)
+	}
+	return first(checkFilled("edge id", e.ID, MaxText), row("operator", e.From, n.operators),
+		row("operator", e.To, n.operators), optionalRow("operator", e.Keys, n.operators))
+}
+
+// checkKeys requires that the keys whose hashes an edge carries are those of a
+// keyed operator, and that the edge connects each of its subtasks with one: else
+// the owner of a hash would not be the receiver of the record (R7).
+func (m *Manifest) checkKeys(e *Edge) error {
+	if e.Keys == None {
+		return nil
+	}
+	keyed := &m.Operators[e.Keys]
+	if keyed.KeyGroups == 0 {
+		return invalid("edge %q has the keys of operator %q, which has no key groups", e.ID, keyed.UID)
+	}
+	for _, end := range []int{e.From, e.To} {
+		if o := &m.Operators[end]; o.Parallelism != keyed.Parallelism {
+			return invalid("edge %q has the keys of operator %q of parallelism %d, but operator %q has %d",
+				e.ID, keyed.UID, keyed.Parallelism, o.UID, o.Parallelism)
+		}
+	}
+	return nil
 }
 
 // check requires that the object lies in the checkpoint's own directory or in

@@ -33,6 +33,9 @@ func (m *Manifest) checkTables() error {
 		if err := first(m.Edges[i].check(n), edges.add("edge", m.Edges[i].ID)); err != nil {
 			return err
 		}
+		if err := m.checkKeys(&m.Edges[i]); err != nil {
+			return err
+		}
 	}
 	for i := range m.Objects {
 		if err := first(m.Objects[i].check(m.Summary.Path), objects.add("object", m.Objects[i].Name)); err != nil {

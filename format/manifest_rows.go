@@ -63,6 +63,8 @@ func (e *Edge) cells(c *rowCodec) {
 	c.byte((*byte)(&e.Alignment))
 	c.uint(&e.InFlightBytes)
 	c.uint(&e.InFlightRecords)
+	c.optional(&e.Keys)
+	c.byte((*byte)(&e.Reason))
 }
 
 // cells of a data object.

@@ -108,6 +108,9 @@ func codeTables() map[string][][]string {
 			{strconv.Itoa(int(Broadcast)), "broadcast"}, {strconv.Itoa(int(Custom)), "custom"}},
 		"alignments": {{strconv.Itoa(int(Chained)), "chained"}, {strconv.Itoa(int(Aligned)), "aligned"},
 			{strconv.Itoa(int(Unaligned)), "unaligned"}, {strconv.Itoa(int(Mixed)), "mixed"}},
+		"reasons": {{strconv.Itoa(int(NoReason)), "none"}, {strconv.Itoa(int(ReasonOff)), "off"}, {strconv.Itoa(int(ReasonPointwise)), "pointwise"},
+			{strconv.Itoa(int(ReasonBroadcast)), "broadcast"}, {strconv.Itoa(int(ReasonCustom)), "custom-partitioner"},
+			{strconv.Itoa(int(ReasonParallelism)), "parallelism"}},
 	}
 }
 

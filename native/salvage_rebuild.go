@@ -278,7 +278,7 @@ func (b *rebuilding) edge(e *format.Entry) (int, bool) {
 		}
 		return row, end == known
 	}
-	edge := format.Edge{ID: e.Edge, From: format.None, To: format.None, Alignment: format.Unaligned}
+	edge := format.Edge{ID: e.Edge, From: format.None, To: format.None, Alignment: format.Unaligned, Keys: format.None}
 	if e.Kind == format.KindOutputChannel {
 		edge.From = b.operators[e.Operator]
 	} else {
@@ -316,12 +316,30 @@ func (b *rebuilding) connect() {
 		if b.has[format.KindEdges] {
 			for _, was := range b.old.Edges {
 				if was.ID == e.ID {
-					e.Partitioner, e.Alignment, e.InFlightRecords = was.Partitioner, was.Alignment, was.InFlightRecords
+					e.Partitioner, e.Alignment, e.Reason, e.InFlightRecords = was.Partitioner, was.Alignment, was.Reason, was.InFlightRecords
+					e.Keys = b.keysOf(e, was.Keys)
 				}
 			}
 		}
 		b.p.over.unsure[e.ID] = !b.has[format.KindEdges]
 	}
+}
+
+// keysOf is the row of the operator whose keys the records of an edge have, None
+// if it is not known or does not fit.
+func (b *rebuilding) keysOf(e *format.Edge, was int) int {
+	if was < 0 || was >= len(b.old.Operators) {
+		return format.None
+	}
+	row, ok := b.operators[b.old.Operators[was].UID]
+	if !ok || b.m.Operators[row].KeyGroups == 0 {
+		return format.None
+	}
+	p := b.m.Operators[row].Parallelism
+	if p != b.m.Operators[e.From].Parallelism || p != b.m.Operators[e.To].Parallelism {
+		return format.None
+	}
+	return row
 }
 
 // end is an operator of which no slice is known; it is taken to be as parallel as

@@ -56,11 +56,28 @@ func (j *job) tables() error {
 		}
 		j.edges[i] = len(m.Edges)
 		e.ID, e.InFlightRecords = j.edgeID(i), j.channels[i].records
-		e.From, e.To = j.operators[e.From], j.operators[e.To]
+		e.From, e.To, e.Keys = j.operators[e.From], j.operators[e.To], j.keysOf(i)
 		m.Edges = append(m.Edges, e)
 	}
 	j.stateTable()
 	return nil
+}
+
+// keysOf is the new row of the operator whose keys the records of an edge have,
+// None if it goes or the edge does not connect its subtasks one to one any more.
+// Nothing is in flight then, see decideChannels.
+func (j *job) keysOf(edge int) int {
+	e := j.src.edges[edge]
+	if e.Keys == format.None {
+		return format.None
+	}
+	_, keyed := j.layoutOf(e.Keys)
+	_, from := j.layoutOf(e.From)
+	_, to := j.layoutOf(e.To)
+	if keyed.Parallelism != from.Parallelism || keyed.Parallelism != to.Parallelism {
+		return format.None
+	}
+	return j.operators[e.Keys]
 }
 
 // uid is the new uid of an operator.

@@ -162,13 +162,31 @@ func (c *Checkpoint) schema(row int) (*format.Schema, error) {
 func (m *Model) Edges(ctx context.Context) iter.Seq2[checkpoint.Edge, error] {
 	return each(m.c.Edges, func(_ int, e format.Edge) (checkpoint.Edge, error) {
 		to := checkpoint.Edge{ID: e.ID, Partitioner: partitioners[e.Partitioner], Alignment: alignments[e.Alignment],
-			InFlight: totals(e.InFlightBytes, e.InFlightRecords)}
+			Reason: m.reason(e), InFlight: totals(e.InFlightBytes, e.InFlightRecords)}
 		operators, err := m.c.Operators()
 		if err == nil && e.From < len(operators) && e.To < len(operators) {
 			to.From, to.To = operators[e.From].UID, operators[e.To].UID
 		}
+		if err == nil && e.Keys >= 0 && e.Keys < len(operators) {
+			to.Keys = operators[e.Keys].UID
+		}
 		return to, err
 	})
+}
+
+// reason says why barriers waited for the data of an edge. What the job always
+// does is stored; the rest follows.
+func (m *Model) reason(e format.Edge) checkpoint.Reason {
+	switch {
+	case e.Alignment != format.Aligned:
+		return ""
+	case e.Reason != format.NoReason:
+		return reasons[e.Reason]
+	case m.c.Summary().Kind == format.Savepoint:
+		return checkpoint.ReasonSavepoint
+	default:
+		return checkpoint.ReasonInTime
+	}
 }
 
 // Losses yields what tools removed.
@@ -248,5 +266,10 @@ var (
 	alignments = map[format.Alignment]checkpoint.Alignment{
 		format.Chained: checkpoint.Chained, format.Aligned: checkpoint.Aligned,
 		format.Unaligned: checkpoint.Unaligned, format.Mixed: checkpoint.Mixed,
+	}
+	reasons = map[format.Reason]checkpoint.Reason{
+		format.ReasonOff: checkpoint.ReasonOff, format.ReasonPointwise: checkpoint.ReasonPointwise,
+		format.ReasonBroadcast: checkpoint.ReasonBroadcast, format.ReasonCustom: checkpoint.ReasonCustom,
+		format.ReasonParallelism: checkpoint.ReasonParallelism,
 	}
 )

@@ -132,7 +132,7 @@ func pieces(t *testing.T, buffers ...format.Buffer) *reader.Model {
 	m := &format.Manifest{
 		Summary:   format.Summary{Kind: format.Checkpoint, Job: "j", Lineage: "l", Run: 1, Software: "test", Hash: "xxh3-64/0"},
 		Operators: []format.Operator{{UID: "a", Name: "a", Parallelism: 1, KeySchema: none}, {UID: "b", Name: "b", Parallelism: 1, KeySchema: none, Task: 1}},
-		Edges:     []format.Edge{{ID: "a>b#0", From: 0, To: 1, Partitioner: format.Rebalance, Alignment: format.Unaligned}},
+		Edges:     []format.Edge{{ID: "a>b#0", From: 0, To: 1, Partitioner: format.Rebalance, Alignment: format.Unaligned, Keys: format.None}},
 		States:    []format.State{{Operator: 1, Kind: format.KindInputChannel, Edge: 0, Namespace: none, Value: none}},
 	}
 	s, err := w.Slice(t.Context(), writer.SliceSpec{State: 0, Operator: "b", Parallelism: 1, Kind: format.KindInputChannel, Edge: "a>b#0", Interval: keygroup.All()})

@@ -16,9 +16,10 @@ type plan struct {
 	parallelism []int // by node
 	keyGroups   []int // by node; 0 if not keyed
 	partitioner []format.Partitioner
-	chained     []bool   // by edge
-	unaligned   []bool   // by edge: barriers may overtake its data
-	reason      []string // by edge: why they may not, "" if they may or it is chained
+	chained     []bool          // by edge
+	unaligned   []bool          // by edge: barriers may overtake its data
+	why         []format.Reason // by edge: why they may not
+	reason      []string        // the same in words, "" if they may or it is chained
 	chains      []chain
 	chainOf     []int // by node
 }
@@ -41,6 +42,7 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		partitioner: make([]format.Partitioner, len(g.Edges)),
 		chained:     make([]bool, len(g.Edges)),
 		unaligned:   make([]bool, len(g.Edges)),
+		why:         make([]format.Reason, len(g.Edges)),
 		reason:      make([]string, len(g.Edges)),
 		chainOf:     make([]int, len(g.Nodes)),
 	}
@@ -67,7 +69,7 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		// A forward edge is rebalanced only while its ends differ in
 		// parallelism; after a rescale it may be chained, and then nobody
 		// could take its data over.
-		p.reason[i] = p.whyAligned(i, cfg.Checkpoints)
+		p.why[i], p.reason[i] = p.whyAligned(i, cfg.Checkpoints)
 		p.unaligned[i] = p.reason[i] == "" && !p.chained[i]
 	}
 	return p, errors.Join(errs...)
@@ -110,23 +112,23 @@ func (p *plan) chainEdges(chaining bool) {
 // the data could not be redistributed after a restore, so barriers are aligned
 // there (as in Flink). A custom partitioner has to be a pure function for it,
 // which only the user can say (R16).
-func (p *plan) whyAligned(edge int, c CheckpointConfig) string {
+func (p *plan) whyAligned(edge int, c CheckpointConfig) (format.Reason, string) {
 	e := p.graph.Edges[edge]
 	switch {
 	case p.chained[edge]:
-		return ""
+		return format.NoReason, ""
 	case !c.Unaligned:
-		return "unaligned checkpoints are off"
+		return format.ReasonOff, "unaligned checkpoints are off"
 	case e.Partitioner == format.Forward && p.partitioner[edge] == format.Rebalance:
-		return "rebalanced only while its ends differ in parallelism; ask for it with Rebalance"
+		return format.ReasonParallelism, "rebalanced only while its ends differ in parallelism; ask for it with Rebalance"
 	case e.Partitioner == format.Forward, e.Partitioner == format.Rescale:
-		return "pointwise: nothing in a record says who receives it at another parallelism"
+		return format.ReasonPointwise, "pointwise: nothing in a record says who receives it at another parallelism"
 	case e.Partitioner == format.Broadcast:
-		return "broadcast: all receivers must have seen the same"
+		return format.ReasonBroadcast, "broadcast: all receivers must have seen the same"
 	case e.Partitioner == format.Custom && !c.ForceUnaligned:
-		return "custom partitioner, and execution.checkpointing.unaligned.forced is false"
+		return format.ReasonCustom, "custom partitioner, and execution.checkpointing.unaligned.forced is false"
 	}
-	return ""
+	return format.NoReason, ""
 }
 
 // buildChains gathers the operators of each task. Nodes are in topological

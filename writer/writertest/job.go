@@ -195,7 +195,7 @@ func (j Job) manifest() *format.Manifest {
 			{UID: Source, Name: "flights", Parallelism: p, KeySchema: format.None, MinWatermark: 10, MaxWatermark: 20},
 			{UID: Count, Name: "count by origin", Parallelism: p, KeyGroups: uint32(j.Groups), KeySchema: 0, Task: 1, MinWatermark: 5, MaxWatermark: 15},
 		},
-		Edges:    []format.Edge{{ID: Edge, From: 0, To: 1, Partitioner: format.Keyed, Alignment: format.Unaligned, InFlightRecords: 2 * uint64(j.Parallelism)}},
+		Edges:    []format.Edge{{ID: Edge, From: 0, To: 1, Partitioner: format.Keyed, Alignment: format.Unaligned, InFlightRecords: 2 * uint64(j.Parallelism), Keys: format.None}},
 		Schemas:  []*format.Schema{text, number, raw, window},
 		Settings: []format.Setting{{Key: "execution.checkpointing.interval", Value: "10 s", Origin: "default"}},
 	}

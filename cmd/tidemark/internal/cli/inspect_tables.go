@@ -48,9 +48,26 @@ func typeOf(s document.State) string {
 func (a *app) edgeTable(d *document.Inspect) *out.Table {
 	t := table(left("FROM"), left("TO"), left("PARTITIONER"), left("ALIGNMENT"), right("RECORDS"), right("BYTES"))
 	for _, e := range d.Edges {
-		t.Row(e.From, e.To, string(e.Partitioner), string(e.Alignment), countOf(checkpoint.Count(e.InFlight.Records)), bytesOf(checkpoint.Count(e.InFlight.Bytes)))
+		t.Row(e.From, e.To, string(e.Partitioner), alignment(e), countOf(checkpoint.Count(e.InFlight.Records)), bytesOf(checkpoint.Count(e.InFlight.Bytes)))
 	}
 	return t
+}
+
+// alignment writes how barriers crossed a connection, with the reason if they
+// waited, and with the operator whose keys its records have.
+func alignment(e document.Edge) string {
+	text := string(e.Alignment)
+	if e.Keys != "" {
+		text += " by key of " + string(e.Keys)
+	}
+	switch e.Reason {
+	case "":
+		return text
+	case document.Text(checkpoint.ReasonOff):
+		return text + ": unaligned is off"
+	default:
+		return text + ": " + strings.ReplaceAll(string(e.Reason), "-", " ")
+	}
 }
 
 func (a *app) lossTable(d *document.Inspect) *out.Table {

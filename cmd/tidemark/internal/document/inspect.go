@@ -49,7 +49,7 @@ func NewInspect(ctx context.Context, path string, c checkpoint.Checkpoint) (*Ins
 		if err != nil {
 			return nil, err
 		}
-		d.Edges = append(d.Edges, Edge{e.ID, e.From, e.To, e.Partitioner, e.Alignment, inFlight(e.InFlight)})
+		d.Edges = append(d.Edges, Edge{e.ID, e.From, e.To, e.Partitioner, e.Alignment, Text(e.Reason), Text(e.Keys), inFlight(e.InFlight)})
 	}
 	if l, ok := c.(checkpoint.Lossy); ok {
 		for loss, err := range l.Losses(ctx) {

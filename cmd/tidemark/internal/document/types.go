@@ -112,6 +112,8 @@ type Edge struct {
 	To          string                 `json:"to"`
 	Partitioner checkpoint.Partitioner `json:"partitioner"`
 	Alignment   checkpoint.Alignment   `json:"alignment"`
+	Reason      Text                   `json:"reason"` // of an aligned one, null if unknown
+	Keys        Text                   `json:"keys"`   // uid of the operator by whose keys a pointwise one is redistributed
 	InFlight    InFlight               `json:"inFlight"`
 }
 
