@@ -26,6 +26,8 @@ type Checkpoint struct {
 	mu    sync.Mutex
 	there map[string]bool // whether objects exist, as far as it was asked
 	known *contents       // nil until the headers are read
+
+	folders map[string]string // see movedFolders; nil until it is asked for
 }
 
 var (

@@ -24,7 +24,8 @@ const (
 	// that name is another question.
 	Inside
 	// Moved: the URI leads elsewhere, but there is an object at the same place
-	// relative to the checkpoint. Flink would not look there.
+	// relative to the checkpoint, or one of the same folder. Flink would not look
+	// there.
 	Moved
 	// Outside: they lie outside the store's root, and nothing stands in for
 	// them.
@@ -98,18 +99,72 @@ func (c *Checkpoint) locateURI(ctx context.Context, l Location) (Location, error
 		}
 		return l, nil
 	}
+	if err := c.findMoved(ctx, path, &l); err != nil || l.Where == Moved {
+		return l, err
+	}
+	// Where other files of its folder are is where it would be.
+	folders, err := c.movedFolders(ctx)
+	if err != nil {
+		return l, err
+	}
+	l.Where = Outside
+	if folder, known := folders[parentOf(path)]; known && store.CheckName(layout.Join(folder, lastSegment(path))) == nil {
+		l.Where, l.Name = Moved, layout.Join(folder, lastSegment(path))
+	}
+	return l, nil
+}
+
+// findMoved looks for the object that stands in for a path.
+func (c *Checkpoint) findMoved(ctx context.Context, path string, l *Location) error {
 	for _, name := range c.stands(path) {
 		there, err := c.exists(ctx, name)
 		if err != nil {
-			return l, err
+			return err
 		}
 		if there {
 			l.Where, l.Name = Moved, name
-			return l, nil
+			return nil
 		}
 	}
-	l.Where = Outside
-	return l, nil
+	return nil
+}
+
+// movedFolders finds out, once, where files of other places were found: from their
+// folder as the metadata has it to that in the store.
+func (c *Checkpoint) movedFolders(ctx context.Context) (map[string]string, error) {
+	c.mu.Lock()
+	known := c.folders
+	c.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	folders := map[string]string{}
+	for ref := range c.m.Handles() {
+		var uri string
+		switch h := (*ref.Handle).(type) {
+		case *metadata.File:
+			uri = h.Path
+		case *metadata.Segment:
+			uri = h.Path
+		default:
+			continue
+		}
+		_, path := cutURI(uri)
+		if _, done := folders[parentOf(path)]; done {
+			continue
+		}
+		var l Location
+		if err := c.findMoved(ctx, path, &l); err != nil {
+			return nil, err
+		}
+		if l.Where == Moved {
+			folders[parentOf(path)] = parentOf(l.Name)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.folders = folders
+	return folders, nil
 }
 
 // cutURI parts a URI into its scheme, without colon, and the path in it; the

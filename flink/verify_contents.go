@@ -56,26 +56,13 @@ type contentCheck struct {
 }
 
 func (r *contentCheck) run(ctx context.Context, s *metadata.SubtaskState) error {
-	if err := r.operator(ctx, s.ManagedOperator); err != nil {
-		return err
+	roles := []metadata.Role{metadata.RoleManagedOperator, metadata.RoleManagedKeyed}
+	if r.level == checkpoint.LevelRecords {
+		roles = append(roles, metadata.RoleRawKeyed, metadata.RoleInput, metadata.RoleOutput)
 	}
-	if err := r.keyed(ctx, s.ManagedKeyed); err != nil {
-		return err
-	}
-	if r.level < checkpoint.LevelRecords {
-		return nil
-	}
-	if err := r.raw(ctx, s.RawKeyed); err != nil {
-		return err
-	}
-	for _, side := range []struct {
-		name string
-		list []metadata.ChannelHandle
-	}{{inputName, s.Input}, {outputName, s.Output}} {
-		for i := range side.list {
-			if err := r.channels(ctx, side.name, &side.list[i]); err != nil {
-				return err
-			}
+	for _, role := range roles {
+		if err := r.role(ctx, s, role); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -27,6 +27,9 @@ type Options struct {
 	TempDir string
 	// Create begins a file of the result.
 	Create func() (Output, error)
+	// Lost, if it is set, is told by [Keyed.Survey] of what does not read, which is
+	// left out then. It needs the old number of key groups.
+	Lost func(Hole)
 }
 
 // Output is a file being written. Exactly one of its last two methods ends it.
@@ -52,6 +55,7 @@ type Keyed struct {
 	timers  map[string]int     // states of raw timers
 	// unordered says that a part does not have its entries by key groups.
 	unordered bool
+	surveyed  bool
 	// Dropped is what was left out, by the name of the state. States that are left
 	// out are in it from the beginning.
 	Dropped map[string]Volume
@@ -69,9 +73,15 @@ func OpenKeyed(ctx context.Context, src *flink.Checkpoint, op *metadata.Operator
 	k.list = list
 	for i := range k.list {
 		p := &k.list[i]
-		if err := k.readHeader(p); err != nil {
+		if err := k.readHeader(p); err != nil && !k.tolerates(err) {
 			return nil, err
+		} else if err != nil {
+			p.broken = err
 		}
+	}
+	k.lendHeaders()
+	for i := range k.list {
+		p := &k.list[i]
 		if p.header == nil {
 			k.indexes = append(k.indexes, nil)
 			continue
@@ -207,6 +217,9 @@ func (k *Keyed) each(add func(group, state int, composite, value []byte) error) 
 
 func (k *Keyed) eachOf(i int, add func(group, state int, composite, value []byte) error) error {
 	p := &k.list[i]
+	if k.o.Lost != nil {
+		return k.salvageOf(i, add)
+	}
 	if p.header == nil {
 		return nil
 	}
@@ -310,6 +323,9 @@ func (k *Keyed) rawTimers() error {
 			if errors.Is(err, wire.ErrUnsupported) {
 				return k.refuse(subtask, fmt.Sprintf("its raw keyed state is its own, and cannot be written anew: %v", err), "strip it: --state operator="+k.name()+",state=raw-keyed-state")
 			}
+			if err != nil && k.tolerates(err) {
+				continue // eachTimer tells
+			}
 			if err != nil {
 				return damaged(k.src.Dir(), err)
 			}
@@ -339,9 +355,13 @@ func (k *Keyed) eachTimer(add func(group, state int, composite, value []byte) er
 	if len(k.timers) == 0 {
 		return nil
 	}
-	return k.rawFiles(func(_ int32, f state.KeyedFile) error {
+	return k.rawFiles(func(subtask int32, f state.KeyedFile) error {
 		var b []byte
 		for t, err := range state.RawTimers(f) {
+			if err != nil && k.tolerates(err) {
+				k.loseTimers(subtask, f, err)
+				continue
+			}
 			if err != nil {
 				return damaged(k.src.Dir(), err)
 			}

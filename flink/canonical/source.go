@@ -22,6 +22,10 @@ type part struct {
 	groups  keygroup.Range
 	handle  metadata.KeyedHandle // *KeyGroupsHandle, *IncrementalHandle, or a *ChangelogHandle with changes
 	header  *state.KeyedHeader   // nil if there is no state
+	// Of a salvage: why nothing of it reads, and that the header is that of another
+	// subtask.
+	broken error
+	lent   bool
 }
 
 // rangeOf is a range of the metadata in the other form.

@@ -20,6 +20,9 @@ type framer struct {
 	left    uint64 // bytes of the record that are still to come
 	records uint64 // that have begun
 	bad     bool   // a length that no record has
+	// strict takes a tag that no element has with its length for bad too.
+	strict bool
+	size   int32 // of the element, if its tag is due
 }
 
 // Write takes the next bytes. It never fails.
@@ -27,6 +30,12 @@ func (f *framer) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && !f.bad {
 		if f.left > 0 {
+			if f.strict && f.size > 0 {
+				f.bad, f.size = !isElement(f.size, p[0]), 0
+				if f.bad {
+					break
+				}
+			}
 			k := min(f.left, uint64(len(p)))
 			f.left -= k
 			p = p[k:]
@@ -41,7 +50,7 @@ func (f *framer) Write(p []byte) (int, error) {
 		if f.have == len(f.head) {
 			size := int32(binary.BigEndian.Uint32(f.head[:]))
 			f.bad = size <= 0 // a record has a tag at least
-			f.left, f.have = uint64(max(size, 0)), 0
+			f.left, f.have, f.size = uint64(max(size, 0)), 0, size
 		}
 	}
 	return n, nil

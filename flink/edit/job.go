@@ -34,6 +34,7 @@ type job struct {
 	rewritten checkpoint.Volume
 	anew      []*rewrite // operators whose state is written again
 	made      []string   // objects that were made, to take back
+	mend
 }
 
 // prepare decides everything that does not need the data, and reads the data
@@ -48,10 +49,10 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 	if err != nil {
 		return nil, err
 	}
-	if edit.Salvage != nil {
-		return nil, fmt.Errorf("%s: %w: checkpoints of Flink cannot be salvaged", c.Dir(), checkpoint.ErrUnsupported)
-	}
 	j := &job{ctx: ctx, src: c, m: m, edit: edit, st: f.st, dst: dst}
+	if edit.Salvage != nil {
+		return j, j.prepareSalvage()
+	}
 	if err := j.resolve(); err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func (j *job) run() (err error) {
 			err = j.takeBack(err)
 		}
 	}()
-	for _, step := range []func() error{j.moveFiles, j.writeAnew, j.writeLosses, j.writeMetadata} {
+	for _, step := range []func() error{j.moveFiles, j.writeAnew, j.writeMended, j.writeLosses, j.writeMetadata} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (j *job) advance(bytes uint64) {
 
 // outcome describes what the edit does or has done.
 func (j *job) outcome() checkpoint.Outcome {
-	out := checkpoint.Outcome{Losses: j.losses, Channels: j.channels, External: j.external, Rewritten: j.rewritten}
+	out := checkpoint.Outcome{Losses: j.losses, Channels: j.channels, External: j.external, Rewritten: j.rewritten, Salvaged: j.salvaged()}
 	for _, f := range j.files.list {
 		v := &out.Copied
 		if f.linked {

@@ -21,7 +21,8 @@ type rewrite struct {
 	layout  bool               // its parallelism or its number of key groups changes
 
 	keyed      *canonical.Keyed
-	lists, raw *canonical.Lists // of another parallelism
+	lists, raw *canonical.Lists            // of another parallelism
+	holes      map[string][]canonical.Hole // of a salvage, by state
 }
 
 // rewriteOf is the row of an operator, a new one if there is none yet.
@@ -134,8 +135,13 @@ func (j *job) decideRewrites() error {
 // openRewrite opens what is written again, and estimates how much it is.
 func (j *job) openRewrite(r *rewrite, lists bool) (err error) {
 	if hasKeys(&r.from) {
-		r.keyed, err = canonical.OpenKeyed(j.ctx, j.src, &r.from, canonical.Options{Parallelism: int(r.op.Parallelism), KeyGroups: int(r.op.MaxParallelism),
-			Without: r.without, Create: func() (canonical.Output, error) { return j.create(r.op, "keyed") }})
+		o := canonical.Options{Parallelism: int(r.op.Parallelism), KeyGroups: int(r.op.MaxParallelism),
+			Without: r.without, Create: func() (canonical.Output, error) { return j.create(r.op, "keyed") }}
+		if j.edit.Salvage != nil {
+			r.holes = map[string][]canonical.Hole{}
+			o.Lost = func(h canonical.Hole) { r.holes[h.State] = append(r.holes[h.State], h) }
+		}
+		r.keyed, err = canonical.OpenKeyed(j.ctx, j.src, &r.from, o)
 		if err != nil {
 			return err
 		}
@@ -169,6 +175,9 @@ func (j *job) writeAnew() error {
 				return err
 			}
 			for i, h := range handles {
+				if j.edit.Salvage != nil && r.finished(int32(i)) {
+					continue // it has no state, and stays finished
+				}
 				r.state(int32(i)).ManagedKeyed = h
 			}
 			for i, name := range r.without {
@@ -201,6 +210,11 @@ func (j *job) writeAnew() error {
 	return nil
 }
 
+// finished reports whether a subtask had finished.
+func (r *rewrite) finished(subtask int32) bool {
+	return slices.ContainsFunc(r.op.Subtasks, func(s metadata.Subtask) bool { return s.Index == subtask && s.State == nil })
+}
+
 // state is the state of a subtask in the result, a new one if there is none. A
 // subtask that had finished is running again if something is put into it.
 func (r *rewrite) state(subtask int32) *metadata.SubtaskState {
@@ -228,12 +242,17 @@ type output struct {
 
 // create begins a file with state of an operator.
 func (j *job) create(op *metadata.Operator, what string) (canonical.Output, error) {
+	return j.createNamed(op.ID.String() + "-" + what)
+}
+
+// createNamed begins a file whose name begins in a certain way.
+func (j *job) createNamed(what string) (canonical.Output, error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err
 	}
 	o := &output{j: j}
 	for n := 0; ; n++ { // the name says what is in the file, for those who look at it
-		if o.name = fmt.Sprintf("%s-%s-%d", op.ID, what, n); !j.files.taken[o.name] {
+		if o.name = fmt.Sprintf("%s-%d", what, n); !j.files.taken[o.name] {
 			break
 		}
 	}

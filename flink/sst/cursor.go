@@ -24,6 +24,10 @@ type tableCursor struct {
 	last        []byte // user key of the entry before
 	lastSeq     uint64
 	started     bool
+	// broken, if it is set, is told of blocks that do not read, which are passed
+	// over.
+	broken func(h handle, err error)
+	size   uint64 // of the block
 }
 
 func newTableCursor(t *table) (*tableCursor, error) {
@@ -44,10 +48,17 @@ func (c *tableCursor) next() (bool, error) {
 		if c.block != nil {
 			more, err := c.block.next()
 			if err != nil {
-				return false, c.t.bad(c.at, "block", err)
+				err = c.t.bad(c.at, "block", err)
+			} else if more {
+				if err = c.take(); err == nil {
+					return true, nil
+				}
 			}
-			if more {
-				return true, c.take()
+			if err != nil && c.broken == nil {
+				return false, err
+			} else if err != nil {
+				c.broken(handle{c.at, c.size}, err)
+				c.block = nil
 			}
 		}
 		if more, err := c.nextBlock(); !more || err != nil {
@@ -82,7 +93,10 @@ func (c *tableCursor) nextBlock() (bool, error) {
 			return false, err
 		}
 		if c.sub, err = c.t.openIndex(h); err != nil {
-			return false, err
+			if c.broken == nil {
+				return false, err
+			}
+			c.broken(h, err) // with all blocks that it leads to
 		}
 	}
 }
@@ -100,15 +114,18 @@ func (c *tableCursor) open(h handle) error {
 	if err := c.forward(&c.passed, h, "block"); err != nil {
 		return err
 	}
+	c.at, c.size, c.block = h.offset, h.size, nil
 	b, err := c.t.block(h, "block")
-	if err != nil {
-		return err
+	if err == nil {
+		if c.block, err = newBlockReader(b, false); err != nil {
+			c.block, err = nil, c.t.bad(h.offset, "block", err)
+		}
 	}
-	if c.block, err = newBlockReader(b, false); err != nil {
-		return c.t.bad(h.offset, "block", err)
+	if err != nil && c.broken != nil {
+		c.broken(h, err)
+		return nil
 	}
-	c.at = h.offset
-	return nil
+	return err
 }
 
 // take makes the block's entry the cursor's. Entries must ascend by key and,

@@ -42,12 +42,18 @@ type DB struct {
 	families []columnFamily // by the index of the state in the header
 	// Orphans are the tables in the handle that the MANIFEST does not name.
 	Orphans []string
+	// bad are the tables that are not there, or not whole; nil unless the handle was
+	// opened damaged.
+	bad map[uint64]error
 }
 
 // Open reads the MANIFEST that CURRENT names. It fails if a table is missing or
 // has another size than the MANIFEST says. Errors are *wire.Error.
-func Open(h Handle) (*DB, error) {
-	db := &DB{handle: h, files: map[string]File{}}
+func Open(h Handle) (*DB, error) { return openDB(&DB{handle: h}) }
+
+func openDB(db *DB) (*DB, error) {
+	h := db.handle
+	db.files = map[string]File{}
 	for _, f := range h.Files {
 		db.files[path.Base(f.Name)] = f
 	}
@@ -75,8 +81,11 @@ func Open(h Handle) (*DB, error) {
 	for _, f := range m.families {
 		for _, t := range f.tables {
 			live[tableName(t.number)] = true
-			if err := db.exists(current.Object, t); err != nil {
+			err := db.exists(current.Object, t)
+			if err != nil && db.bad == nil {
 				return nil, err
+			} else if err != nil {
+				db.bad[t.number] = err
 			}
 		}
 	}
@@ -165,26 +174,32 @@ func (db *DB) EntriesOf(take func(state int) bool) iter.Seq2[*state.Entry, error
 				families[i] = &family{}
 				continue
 			}
-			tables := slices.SortedFunc(maps.Values(db.families[i].tables), func(a, b tableMeta) int { return int(a.number) - int(b.number) })
-			families[i] = newFamily(tables, db.open)
+			families[i] = newFamily(db.tables(i), db.open)
 			if err := families[i].next(); err != nil {
 				yield(nil, err)
 				return
 			}
 		}
-		splitter := db.handle.Header.Splitter(db.handle.MaxParallelism)
-		for {
-			group, found, err := db.lowest(families, splitter)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !found {
-				return
-			}
-			if !db.group(families, splitter, group, yield) {
-				return
-			}
+		db.merge(families, yield)
+	}
+}
+
+// tables are those of a column family, by number.
+func (db *DB) tables(i int) []tableMeta {
+	return slices.SortedFunc(maps.Values(db.families[i].tables), func(a, b tableMeta) int { return int(a.number) - int(b.number) })
+}
+
+// merge yields the entries of column families, each of which stands at its first.
+func (db *DB) merge(families []*family, yield func(*state.Entry, error) bool) {
+	splitter := db.handle.Header.Splitter(db.handle.MaxParallelism)
+	for {
+		group, found, err := db.lowest(families, splitter)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if !found || !db.group(families, splitter, group, yield) {
+			return
 		}
 	}
 }

@@ -19,6 +19,10 @@ type family struct {
 	key, value []byte
 	operands   [][]byte // newest first
 	ok         bool
+	// holes are passed over, and so are blocks that do not read, if it is set.
+	holes  []Hole
+	broken func(h handle, err error)
+	passed uint64 // entries in holes
 }
 
 func newFamily(tables []tableMeta, open func(tableMeta) (*table, error)) *family {
@@ -52,6 +56,7 @@ func (f *family) top() (*source, error) {
 		if s.cursor, err = newTableCursor(t); err != nil {
 			return nil, err
 		}
+		s.cursor.broken = f.broken
 		if err := f.step(s); err != nil {
 			return nil, err
 		}
@@ -91,7 +96,9 @@ func (f *family) next() error {
 			f.ok = false
 			return err
 		}
-		if visible {
+		if visible && f.inHole() {
+			f.passed++
+		} else if visible {
 			f.ok = true
 			return nil
 		}

@@ -30,6 +30,7 @@ const (
 	propIndexDelta  = "rocksdb.index.value.is.delta.encoded"
 	propComparator  = "rocksdb.comparator"
 	propExternal    = "rocksdb.external_sst_file.version"
+	propUserKeys    = "rocksdb.index.key.is.user.key"
 )
 
 // Kinds of indexes. On disk.
@@ -49,6 +50,7 @@ type table struct {
 	twoLevel   bool
 	delta      bool
 	external   bool // ingested: all entries have the sequence number of the manifest
+	userKeys   bool // no two blocks have entries of one key
 	tombstones []tombstone
 	metas      []handle // of the meta blocks, filters among them
 }
@@ -180,6 +182,9 @@ func (t *table) property(key, value []byte) error {
 	case propIndexDelta:
 		n, _ := binary.Uvarint(value)
 		t.delta = n != 0
+	case propUserKeys:
+		n, _ := binary.Uvarint(value)
+		t.userKeys = n != 0
 	case propExternal:
 		t.external = len(value) == 4 && binary.LittleEndian.Uint32(value) >= 2
 	}

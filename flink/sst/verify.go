@@ -26,13 +26,16 @@ func (db *DB) Verify() iter.Seq2[string, error] {
 	}
 }
 
+// errNoSums is the error of a table whose kind of checksums is none.
+var errNoSums = wire.Malformed("the table says that it has none")
+
 func (db *DB) verify(m tableMeta) error {
 	t, err := db.open(m)
 	if err != nil {
 		return err
 	}
 	if t.sum == sumNone { // one bit away from what Flink writes; it would switch the rest off
-		return t.bad(0, "kind of checksums", wire.Malformed("the table says that it has none"))
+		return t.bad(0, "kind of checksums", errNoSums)
 	}
 	for _, h := range t.metas {
 		// A compression dictionary or a filter may be of a kind not known here;

@@ -48,6 +48,11 @@ type KeyedFile struct {
 	// Savepoint says that the handle is that of a canonical savepoint (tag 7).
 	// The layout of other handles is recognised.
 	Savepoint bool
+	// Damaged opens a file that may be: key groups that lie outside it are errors
+	// of their own, and the layout is that of most of them.
+	Damaged bool
+	// Header, if it is set, stands in for the file's own.
+	Header *KeyedHeader
 }
 
 // Keyed is an open file of keyed state. It may be used by one goroutine at a time
@@ -64,11 +69,17 @@ func OpenKeyed(f KeyedFile) (*Keyed, error) {
 	if f.Groups.Len() != len(f.Offsets) || !keygroup.Valid(f.MaxParallelism) || f.Groups.First < 0 || f.Groups.Last >= f.MaxParallelism {
 		return nil, &wire.Error{Object: f.Object, What: "key groups", Err: wire.Malformed("%d offsets for the groups %v of %d", len(f.Offsets), f.Groups, f.MaxParallelism)}
 	}
-	h, err := ReadKeyedHeader(section(f.Object, f.Data, 0, f.Size))
-	if err != nil {
-		return nil, err
+	h, err := f.Header, error(nil)
+	if h == nil {
+		if h, err = ReadKeyedHeader(section(f.Object, f.Data, 0, f.Size)); err != nil {
+			return nil, err
+		}
 	}
 	k := &Keyed{Header: h, file: f}
+	if f.Damaged {
+		k.Layout = k.guess()
+		return k, nil
+	}
 	for i, off := range f.Offsets {
 		switch {
 		case off > f.Size:
@@ -118,6 +129,30 @@ func (k *Keyed) recognise() (Layout, error) {
 	return Heap, nil
 }
 
+// guess recognises the layout of a file that may be damaged: the one that most key
+// groups begin as.
+func (k *Keyed) guess() Layout {
+	if k.file.Savepoint || slices.Contains(k.file.Offsets, 0) {
+		return Canonical
+	}
+	heap := 0
+	for i, off := range k.file.Offsets {
+		var b [4]byte
+		if _, err := k.file.Data.ReadAt(b[:], max(off, 0)); err == nil && wire.NewBytes("", 0, b[:]).I32("") == int32(k.file.Groups.First+i) {
+			heap++
+		}
+	}
+	if len(k.file.Offsets) == 1 && k.file.Groups.First == 0 || heap*2 < len(k.file.Offsets) {
+		if l, err := k.recognise(); err == nil {
+			return l
+		}
+	}
+	if heap*2 < len(k.file.Offsets) {
+		return Canonical
+	}
+	return Heap
+}
+
 // Entries yields the entries of all key groups, ascending. An error is one of a
 // key group; a consumer that goes on gets the groups behind it.
 func (k *Keyed) Entries() iter.Seq2[*Entry, error] {
@@ -159,6 +194,10 @@ func (k *Keyed) group(g int, layout Layout) iter.Seq2[*Entry, error] {
 		}
 		from, to := k.Extent(g)
 		if from == 0 {
+			return
+		}
+		if from < 0 || from > k.file.Size {
+			yield(nil, &wire.Error{Object: k.file.Object, Offset: max(from, 0), What: "key group", Err: wire.Truncated("group %d lies outside the file of %d bytes", g, k.file.Size)})
 			return
 		}
 		c := &cursor{k: k, group: g, entry: Entry{KeyGroup: g}, yield: yield,

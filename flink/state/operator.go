@@ -24,6 +24,8 @@ type OperatorFile struct {
 	Data   io.ReaderAt
 	Size   int64 // of Data, in bytes
 	States []Partitions
+	// Header, if it is set, stands in for the file's own.
+	Header *OperatorHeader
 }
 
 // Operators is an open file of operator state.
@@ -36,9 +38,11 @@ type Operators struct {
 // OpenOperator reads the header of a file of operator state. Errors are
 // *wire.Error.
 func OpenOperator(f OperatorFile) (*Operators, error) {
-	h, err := ReadOperatorHeader(section(f.Object, f.Data, 0, f.Size))
-	if err != nil {
-		return nil, err
+	h, err := f.Header, error(nil)
+	if h == nil {
+		if h, err = ReadOperatorHeader(section(f.Object, f.Data, 0, f.Size)); err != nil {
+			return nil, err
+		}
 	}
 	o := &Operators{Header: h, file: f}
 	for _, p := range f.States {
