@@ -122,7 +122,7 @@ func TestSalvageSamples(t *testing.T) {
 	total := &salvageTotals{}
 	for _, s := range oracle.Samples(t) {
 		t.Run(s.Name, func(t *testing.T) {
-			rounds := 6
+			rounds := 3
 			if long() {
 				rounds = 60
 			}
