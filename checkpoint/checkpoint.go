@@ -129,7 +129,7 @@ type Level uint8
 // Levels, each including those before it.
 const (
 	LevelStructure Level = iota + 1 // the manifest and its copy decode and agree
-	LevelRefs                       // every referred object exists with its length
+	LevelRefs                       // every referred object exists with its length, and the checksum that its store keeps, if it does
 	LevelChecksums                  // every byte is under its checksum
 	LevelRecords                    // every entry decodes, is in order and in its place
 )

@@ -228,6 +228,10 @@ func (h *headers) row(id rowID, like checkpoint.State) *contentRow {
 // the file is not there, or not understood.
 func tolerable(err error) bool {
 	var bad *wire.Error
+	var failed *store.Error
+	if errors.As(err, &failed) && !absentError(err) {
+		return false // the storage failed, or a read was cancelled: the file may be good
+	}
 	return errors.As(err, &bad) || absentError(err)
 }
 

@@ -54,7 +54,10 @@ func (m *Model) checks(ctx context.Context, level checkpoint.Level, sample *samp
 		if !yield(checkpoint.Check{Name: layout.Join(c.dir, layout.Manifest), Run: c.checkManifest}, nil) || level < checkpoint.LevelRefs {
 			return
 		}
-		if !yield(checkpoint.Check{Name: c.dir, Run: c.checkRefs}, nil) || level < checkpoint.LevelChecksums {
+		refs := func(ctx context.Context, report func(checkpoint.Finding)) error {
+			return c.checkRefs(ctx, level == checkpoint.LevelRefs, report) // the levels above read the data
+		}
+		if !yield(checkpoint.Check{Name: c.dir, Run: refs}, nil) || level < checkpoint.LevelChecksums {
 			return
 		}
 		objects, err := c.Objects()
@@ -184,8 +187,9 @@ func (c *Checkpoint) readManifest(ctx context.Context, name string) (data []byte
 	return data, nil
 }
 
-// checkRefs compares the objects that the manifest names with those that exist.
-func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Finding)) error {
+// checkRefs compares the objects that the manifest names with those that exist,
+// and their checksums with those that the store keeps, if it is to.
+func (c *Checkpoint) checkRefs(ctx context.Context, sums bool, report func(checkpoint.Finding)) error {
 	objects, err := c.Objects()
 	if err != nil {
 		return c.damaged(err, checkpoint.Nowhere(), "", report)
@@ -207,6 +211,11 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 			if err := c.damaged(checkLength(row, info.Size), checkpoint.At(row.Name), "the object has another length than the manifest states", report); err != nil {
 				return err
 			}
+			if sums && uint64(info.Size) == row.Length {
+				if err := c.checkStoredCRC(ctx, row, report); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	for info, err := range c.st.List(ctx, c.dir+"/") {
@@ -217,6 +226,26 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 			report(checkpoint.Finding{Severity: checkpoint.Note, Place: checkpoint.At(info.Name),
 				Problem: fmt.Sprintf("an object of %d bytes that the checkpoint does not use", info.Size), Remedy: c.remedy("inspect")})
 		}
+	}
+	return nil
+}
+
+// checkStoredCRC compares the checksum of an object that its store keeps, if it
+// keeps one, with what the manifest states. No data is read.
+func (c *Checkpoint) checkStoredCRC(ctx context.Context, row format.Object, report func(checkpoint.Finding)) error {
+	sums, ok := store.As[store.Checksummer](c.st)
+	if !ok {
+		return nil
+	}
+	sum, err := sums.Checksum(ctx, row.Name)
+	switch {
+	case errors.Is(err, store.ErrUnsupported) || errors.Is(err, store.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case sum != row.CRC:
+		report(checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(row.Name), Problem: "the storage has another checksum of the object than the manifest states",
+			Err: fmt.Errorf("%w: the storage has %08x, expected %08x", format.ErrChecksum, sum, row.CRC), Remedy: c.remedy("salvage", "DST", "--apply")})
 	}
 	return nil
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"flag"
 	"math/bits"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -49,6 +47,18 @@ func TestMain(m *testing.M) {
 //	hurt DIR OPERATOR STATE                           damages a byte of a block of keyed state
 //	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
+//	sorted FILE GLOB                                  writes the sorted lines of all such files
+//
+// and, for the bucket of the script:
+//
+//	awaitobject PATTERN                               waits until there is such an object
+//	objects COUNT PREFIX                              compares the number of objects
+//	copyobject FROM TO AGE                            makes an object that is as old
+//	damage OBJECT OFFSET [noticed]                    changes a byte; its checksum stays, unless that is said
+//	downloaded BYTES                                  no more than that was downloaded since the last time
+//	requested OP COUNT                                compares the number of requests so far; COUNT may be "some"
+//	unconditional COUNT                               compares the number of changes without a precondition
+//	interrupted OPS CODE command…                     SIGINT at each request of these kinds in turn; see there
 func TestScripts(t *testing.T) {
 	schemas, err := os.ReadDir("../../docs/schema")
 	if err != nil || len(schemas) == 0 {
@@ -65,13 +75,16 @@ func TestScripts(t *testing.T) {
 			e.Setenv("REPO", here+"/../..")
 			e.Setenv("NO_COLOR", "")
 			// Whatever a script writes to gs://bucket stays with it.
-			fake := gcstest.New("bucket")
+			fake := gcstest.New(bucket)
 			e.Defer(fake.Close)
+			e.Values["gcs"] = fake
 			e.Setenv("STORAGE_EMULATOR_HOST", fake.URL())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt,
+			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines,
+			"awaitobject": awaitObject, "objects": objects, "damage": damageObject, "copyobject": copyObject, "downloaded": downloaded, "requested": requested, "unconditional": unconditional,
+			"interrupted": interrupted,
 		},
 	})
 }
@@ -113,15 +126,7 @@ func writeCheckpoint(ts *testscript.TestScript, _ bool, args []string) {
 // interrupt runs a command until a file is there and sends it SIGINT, which may
 // come too late. Its exit code has to be 0 or 130.
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
-	var tool string
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if _, err := os.Stat(filepath.Join(dir, args[1])); err == nil && tool == "" {
-			tool = filepath.Join(dir, args[1])
-		}
-	}
-	cmd := exec.Command(tool, args[2:]...)
-	cmd.Dir = ts.MkAbs(".")
-	ts.Check(cmd.Start())
+	cmd := startTool(ts, args[1:])
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for sent := false; ; { // a second signal would end it at once
@@ -170,13 +175,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE command…")
 	}
-	code := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		code = exit.ExitCode()
+	err := ts.Exec(args[1], args[2:]...)
+	code := exitCode(err)
+	if code < 0 {
+		ts.Fatalf("%v", err)
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])

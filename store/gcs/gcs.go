@@ -59,8 +59,9 @@ type Store struct {
 	// patience bounds each call, with all its repetitions.
 	patience time.Duration
 
-	ctx  context.Context // of reads, which have none of their own
-	stop context.CancelFunc
+	ctx   context.Context // ends when the store is closed
+	stop  context.CancelFunc
+	reads context.Context // of reads, which have none of their own; nil for ctx
 }
 
 var (
@@ -75,6 +76,7 @@ type Option func(*settings)
 type settings struct {
 	chunk    int
 	patience time.Duration
+	reads    context.Context
 	client   []option.ClientOption
 }
 
@@ -85,6 +87,11 @@ func WithChunk(bytes int) Option { return func(s *settings) { s.chunk = bytes } 
 // WithPatience sets for how long a call that fails for a reason which may pass
 // is repeated; the default is two minutes.
 func WithPatience(d time.Duration) Option { return func(s *settings) { s.patience = d } }
+
+// WithReadsUntil makes reads fail when ctx ends: ReadAt has no context of its own,
+// and would otherwise keep a program that was told to end waiting for a service
+// that does not answer. What is opened after it, to clean up, is read all the same.
+func WithReadsUntil(ctx context.Context) Option { return func(s *settings) { s.reads = ctx } }
 
 // WithClientOptions passes options to the client library: credentials, an
 // endpoint, an HTTP client. The default is the application default credentials,
@@ -113,6 +120,7 @@ func Open(ctx context.Context, address string, opts ...Option) (*Store, error) {
 	s := &Store{client: client, bucket: handle, name: bucket, prefix: prefix,
 		chunk: max(minChunk, (set.chunk+minChunk-1)/minChunk*minChunk), patience: set.patience}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.reads = set.reads
 	return s, nil
 }
 

@@ -26,11 +26,19 @@ func versionOf(attrs *storage.ObjectAttrs) string { return strconv.FormatInt(att
 
 // Open opens an object in its present generation.
 func (s *Store) Open(ctx context.Context, name string) (store.Object, error) {
+	var reads context.Context
+	if s.reads != nil && s.reads.Err() == nil {
+		reads = s.reads
+		bounded, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(reads, cancel)()
+		ctx = bounded
+	}
 	attrs, err := s.attributes(ctx, "open", name)
 	if err != nil {
 		return nil, err
 	}
-	o := &object{s: s, info: info(name, attrs), handle: s.object(name).Generation(attrs.Generation).ReadCompressed(true)}
+	o := &object{reads: reads, s: s, info: info(name, attrs), handle: s.object(name).Generation(attrs.Generation).ReadCompressed(true)}
 	o.ctx, o.stop = context.WithCancelCause(s.ctx)
 	return o, nil
 }
@@ -42,6 +50,7 @@ type object struct {
 	handle *storage.ObjectHandle
 	ctx    context.Context // ends when the object or the store is closed
 	stop   context.CancelCauseFunc
+	reads  context.Context // nil, or what ends reads too
 }
 
 func (o *object) Info() store.Info { return o.info }
@@ -61,6 +70,8 @@ func (o *object) ReadAt(p []byte, off int64) (n int, err error) {
 	switch {
 	case o.ctx.Err() != nil:
 		return 0, failure("read", o.info.Name, fs.ErrClosed)
+	case o.reads != nil && o.reads.Err() != nil:
+		return 0, failure("read", o.info.Name, o.reads.Err())
 	case off < 0:
 		return 0, failure("read", o.info.Name, fmt.Errorf("offset %d is negative", off))
 	case off >= o.info.Size:
@@ -72,6 +83,9 @@ func (o *object) ReadAt(p []byte, off int64) (n int, err error) {
 	p = p[:min(int64(len(p)), o.info.Size-off)]
 	ctx, cancel := context.WithTimeoutCause(o.ctx, o.s.patience, errPatience)
 	defer cancel()
+	if o.reads != nil {
+		defer context.AfterFunc(o.reads, cancel)()
+	}
 	r, err := o.handle.NewRangeReader(ctx, off, int64(len(p)))
 	if err == nil {
 		n, err = io.ReadFull(r, p)

@@ -35,6 +35,8 @@ type Server struct {
 	generation int64
 	inject     func(op string) Fault
 	requests   map[string]int
+	sent       uint64 // bytes of objects, since it was asked
+	rash       int    // changes without a precondition
 }
 
 // object is a generation of an object.
@@ -93,6 +95,23 @@ func (s *Server) Requests() map[string]int {
 	return maps.Clone(s.requests)
 }
 
+// Sent tells how many bytes of objects were downloaded since the last call.
+func (s *Server) Sent() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.sent
+	s.sent = 0
+	return n
+}
+
+// Unconditional tells how many requests to change something had no precondition
+// on the generation of what they change.
+func (s *Server) Unconditional() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rash
+}
+
 // Names lists a bucket.
 func (s *Server) Names(bucket string) []string {
 	s.mu.Lock()
@@ -111,6 +130,32 @@ func (s *Server) Damage(bucket, name string, at int) bool {
 	}
 	o.data = slices.Clone(o.data)
 	o.data[at] ^= 1
+	return true
+}
+
+// Replace changes a byte of an object as one who may write to the bucket would:
+// its checksum is that of the changed bytes.
+func (s *Server) Replace(bucket, name string, at int) bool {
+	if !s.Damage(bucket, name, at) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.buckets[bucket][name]
+	s.put(bucket, name, o.data, description{Metadata: o.meta, ContentType: o.kind})
+	return true
+}
+
+// Age copies an object behind the service's back to one that was made that long
+// ago, and reports whether there is such an object.
+func (s *Server) Age(bucket, from, to string, age time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.buckets[bucket][from]
+	if o == nil {
+		return false
+	}
+	s.put(bucket, to, o.data, description{Metadata: o.meta, ContentType: o.kind}).created = time.Now().Add(-age)
 	return true
 }
 
@@ -140,6 +185,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	op, run := s.route(r)
 	s.mu.Lock()
 	s.requests[op]++
+	if slices.Contains([]string{"insert", "session", "delete", "rewrite"}, op) && !r.URL.Query().Has("ifGenerationMatch") {
+		s.rash++
+	}
 	inject := s.inject
 	s.mu.Unlock()
 	fault := None

@@ -115,6 +115,7 @@ func (s *Server) read(r *http.Request, bucket, name string) answer {
 	}}
 	text := r.Header.Get("Range")
 	if text == "" {
+		s.sent += uint64(len(o.data))
 		return a
 	}
 	var from, to int
@@ -125,6 +126,7 @@ func (s *Server) read(r *http.Request, bucket, name string) answer {
 		return refusal(http.StatusRequestedRangeNotSatisfiable, "range %q of %d bytes", text, len(o.data))
 	}
 	to = min(to, len(o.data)-1)
+	s.sent += uint64(to + 1 - from)
 	a.status, a.body = http.StatusPartialContent, o.data[from:to+1]
 	a.header["Content-Range"] = fmt.Sprintf("bytes %d-%d/%d", from, to, len(o.data))
 	return a

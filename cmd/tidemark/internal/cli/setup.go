@@ -180,7 +180,8 @@ func same(a, b string) bool {
 
 // root opens a store that is closed with the setup.
 func (u *setup) root(ctx context.Context, dir string, create bool) (store.Store, error) {
-	st, err := place.OpenRoot(ctx, dir, create)
+	// A signal ends the job gracefully, which takes reading.
+	st, err := place.OpenRoot(context.WithoutCancel(ctx), dir, create)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ If PATH is a root, all its checkpoints are checked, except those that were never
 committed. Each level includes those before it:
 
   structure  the manifest and its copy read and agree
-  refs       every object is there with its length
+  refs       every object is there with its length; in a bucket also with its
+             checksum, as the service keeps it: no data is read
   checksums  every byte is under its checksum
   records    every entry reads, is in order and in its place
 
