@@ -411,11 +411,7 @@ func TestCorruptKeyedState(t *testing.T) {
 // newestLosses is how many lost records the newest checkpoint reports.
 func newestLosses(t *testing.T, st store.Store) (records uint64) {
 	t.Helper()
-	ck, err := reader.Open(t.Context(), st, newestInFlight(t, st).Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ck.Close()
+	ck := openNewest(t, st)
 	losses, err := ck.Losses()
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/format"
-	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
@@ -31,11 +30,7 @@ func customly(s engine.Stream[numbered]) engine.Stream[numbered] { return s.Part
 // partitions.
 func chosenEdge(t *testing.T, st store.Store) format.Edge {
 	t.Helper()
-	ck, err := reader.Open(t.Context(), st, newestInFlight(t, st).Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ck.Close()
+	ck := openNewest(t, st)
 	edges, err := ck.Edges()
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/format"
-	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
@@ -126,15 +125,9 @@ func TestPlanIsWhatHappens(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(t, build(), cfg)
-		ck, err := reader.Open(t.Context(), st, newestInFlight(t, st).Path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ck := openNewest(t, st)
 		stored, err := ck.Edges()
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := ck.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for i, e := range stored {

@@ -14,7 +14,6 @@ import (
 	"github.com/tidemark-io/tidemark/engine"
 	"github.com/tidemark-io/tidemark/engine/connector/collect"
 	"github.com/tidemark-io/tidemark/engine/connector/slice"
-	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
@@ -258,11 +257,7 @@ func ExampleFlatMapResumable() {
 // unfinishedIn is how many records are unfinished in the newest checkpoint.
 func unfinishedIn(t *testing.T, st store.Store) (n int) {
 	t.Helper()
-	ck, err := reader.Open(t.Context(), st, newestInFlight(t, st).Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ck.Close()
+	ck := openNewest(t, st)
 	states, err := ck.States()
 	if err != nil {
 		t.Fatal(err)

@@ -98,25 +98,40 @@ func slower(t *testing.T, run func(rounds int) bool) {
 	}
 }
 
-// newestInFlight is what the newest checkpoint of a root has in flight.
+// newestInFlight is what the newest checkpoint of a root has in flight; nothing if
+// there is none.
 func newestInFlight(t *testing.T, st store.Store) format.Summary {
+	t.Helper()
+	if newestPath(t, st) == "" {
+		return format.Summary{}
+	}
+	return openNewest(t, st).Summary()
+}
+
+// openNewest opens the newest checkpoint of a root until the test ends.
+func openNewest(t *testing.T, st store.Store) *reader.Checkpoint {
+	t.Helper()
+	ck, err := reader.Open(t.Context(), st, newestPath(t, st))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ck.Close() })
+	return ck
+}
+
+// newestPath is where the newest checkpoint of a root lies, "" if it has none.
+func newestPath(t *testing.T, st store.Store) string {
 	t.Helper()
 	dirs, err := reader.Dirs(t.Context(), st, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := len(dirs) - 1; i >= 0; i-- {
-		if !dirs[i].Manifest {
-			continue
+		if dirs[i].Manifest {
+			return dirs[i].Path
 		}
-		ck, err := reader.Open(t.Context(), st, dirs[i].Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ck.Close()
-		return ck.Summary()
 	}
-	return format.Summary{}
+	return ""
 }
 
 // TestUnalignedIsExact runs jobs under backpressure, cancels them right after a

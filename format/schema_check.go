@@ -97,8 +97,9 @@ func (s *Schema) checkElems() error {
 	return nil
 }
 
-// fixedWidth is the width of types that have one by themselves.
-func (t Type) fixedWidth() uint64 {
+// Width is the number of bytes that every value of the type takes, 0 if that
+// differs from value to value, or is a matter of the type's parts.
+func (t Type) Width() int {
 	switch t {
 	case TypeBool, TypeInt8, TypeUint8:
 		return 1
@@ -131,7 +132,7 @@ func (s *Schema) MinWidth() uint64 {
 // width is the least number of bytes of a value and whether all values have it.
 // The product of nested arrays may exceed 64 bits; it saturates and then counts
 // as no usable width.
-// Recursion is bounded: only checked schemas get here.
+// Schemas that were not checked get here from codecs of users' own.
 func (s *Schema) width() (least uint64, fixed bool) {
 	switch s.Type {
 	case TypeStruct:
@@ -142,6 +143,9 @@ func (s *Schema) width() (least uint64, fixed bool) {
 		}
 		return least, fixed
 	case TypeArray:
+		if len(s.Elems) != 1 {
+			return 0, false
+		}
 		n, same := s.Elems[0].width()
 		high, low := bits.Mul64(n, uint64(s.Len))
 		if high != 0 {
@@ -149,8 +153,8 @@ func (s *Schema) width() (least uint64, fixed bool) {
 		}
 		return low, same || s.Len == 0
 	}
-	if n := s.Type.fixedWidth(); n > 0 {
-		return n, true
+	if n := s.Type.Width(); n > 0 {
+		return uint64(n), true
 	}
 	return 1, false
 }

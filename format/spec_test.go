@@ -69,8 +69,8 @@ func codeTables() map[string][][]string {
 	var types [][]string
 	for t := TypeBool; t <= TypeDuration; t++ {
 		width := "-"
-		if n := t.fixedWidth(); n > 0 {
-			width = strconv.FormatUint(n, 10)
+		if n := t.Width(); n > 0 {
+			width = strconv.Itoa(n)
 		}
 		types = append(types, []string{strconv.Itoa(int(t)), t.String(), width})
 	}

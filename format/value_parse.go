@@ -145,7 +145,7 @@ func appendParsedScalar(dst []byte, t Type, text string) ([]byte, error) {
 	case TypeFloat32, TypeFloat64:
 		return appendParsedFloat(dst, t, text)
 	}
-	bits := int(t.fixedWidth()) * 8
+	bits := t.Width() * 8
 	var u uint64
 	var err error
 	switch t {
@@ -165,7 +165,7 @@ func appendParsedScalar(dst []byte, t Type, text string) ([]byte, error) {
 }
 
 func appendParsedFloat(dst []byte, t Type, text string) ([]byte, error) {
-	bits := int(t.fixedWidth()) * 8
+	bits := t.Width() * 8
 	f, err := strconv.ParseFloat(text, bits)
 	if err != nil {
 		return dst, invalid("%q is not of type %v", text, t)

@@ -141,7 +141,7 @@ func (w *valueWalk) value(s *Schema) {
 		w.raw = d.take(d.uvarint("length of a value"), "value")
 	default:
 		w.step = stepScalar
-		w.raw = d.take(s.Type.fixedWidth(), "value")
+		w.raw = d.take(uint64(s.Type.Width()), "value")
 		if s.Type == TypeBool && len(w.raw) == 1 && w.raw[0] > 1 {
 			d.fail(malformed("bool is %d", w.raw[0]))
 		}

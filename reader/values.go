@@ -90,17 +90,10 @@ func skipMany(s *format.Schema, n uint64, data []byte) (rest []byte, ok bool) {
 
 // numberWidth is the width of a type whose bytes may have any value, else 0.
 func numberWidth(t format.Type) int {
-	switch t {
-	case format.TypeInt8, format.TypeUint8:
-		return 1
-	case format.TypeInt16, format.TypeUint16:
-		return 2
-	case format.TypeInt32, format.TypeUint32, format.TypeFloat32:
-		return 4
-	case format.TypeInt64, format.TypeUint64, format.TypeFloat64, format.TypeTime, format.TypeDuration:
-		return 8
+	if t == format.TypeBool {
+		return 0
 	}
-	return 0
+	return t.Width()
 }
 
 // cut drops n bytes.

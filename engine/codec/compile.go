@@ -69,7 +69,7 @@ func (c *compiler) nested(t reflect.Type, path string, use usage) (*program, *fo
 	if err != nil {
 		return nil, nil, err
 	}
-	p.min, p.width = least(schema), fixedWidth(schema)
+	p.min, p.width = least(schema), schema.Width()
 	if c.merge {
 		p.ops = mergeCopies(p.ops)
 	}

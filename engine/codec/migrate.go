@@ -96,7 +96,7 @@ func (c *migrator) rewrite(path string, was, is *format.Schema) rewrite {
 			n.fields = append(n.fields, c.field(path, was, f, is.Renamed[f.Name]))
 		}
 	case widens(was.Type, is.Type):
-		n.widen = scalarWidth(is.Type)
+		n.widen = is.Type.Width()
 	case was.Type != is.Type || was.Len != is.Len || len(was.Elems) == 0:
 		c.differ(path, was, is)
 	case was.Type == format.TypeMap && !was.Elems[0].Equal(is.Elems[0]):
@@ -149,7 +149,7 @@ func indexField(s *format.Schema, name string) int {
 func widens(was, is format.Type) bool {
 	signed := func(t format.Type) bool { return t >= format.TypeInt8 && t <= format.TypeInt64 }
 	unsigned := func(t format.Type) bool { return t >= format.TypeUint8 && t <= format.TypeUint64 }
-	wider := scalarWidth(is) > scalarWidth(was)
+	wider := is.Width() > was.Width()
 	return wider && (signed(was) && signed(is) || unsigned(was) && (signed(is) || unsigned(is)))
 }
 
@@ -178,7 +178,7 @@ func appendZero(dst []byte, s *format.Schema) ([]byte, bool) {
 		}
 		return dst, ok
 	}
-	return append(dst, make([]byte, max(scalarWidth(s.Type), 1))...), true
+	return append(dst, make([]byte, max(s.Type.Width(), 1))...), true
 }
 
 // maxZero bounds the bytes of an array that a migration adds.
@@ -245,7 +245,7 @@ func (n *rewrite) appendStruct(dst, src []byte, pos int) ([]byte, int, error) {
 
 // appendWider copies an integer and extends its sign, if it has one.
 func (n *rewrite) appendWider(dst, src []byte, pos int) ([]byte, int, error) {
-	w := scalarWidth(n.was.Type)
+	w := n.was.Type.Width()
 	if len(src)-pos < w {
 		return dst, 0, short(n.path, pos, w, len(src)-pos)
 	}
@@ -263,7 +263,7 @@ func (n *rewrite) appendWider(dst, src []byte, pos int) ([]byte, int, error) {
 // skip returns where the value that begins at pos ends. The depth of the calls is
 // that of the schema, which was checked.
 func skip(s *format.Schema, path string, src []byte, pos int) (int, error) {
-	if w := fixedWidth(s); w > 0 {
+	if w := s.Width(); w > 0 {
 		if len(src)-pos < w {
 			return 0, short(path, pos, w, len(src)-pos)
 		}

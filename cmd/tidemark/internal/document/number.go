@@ -8,12 +8,11 @@
 package document
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/history"
 )
 
 // maxExact is the largest integer that every JSON reader keeps exactly.
@@ -59,19 +58,7 @@ func (m Moment) MarshalJSON() ([]byte, error) {
 }
 
 // Text is a string that is null when it is empty.
-type Text string
-
-// MarshalJSON writes null or the string.
-func (t Text) MarshalJSON() ([]byte, error) {
-	if t == "" {
-		return []byte("null"), nil
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // "from>to" is to stay readable
-	err := enc.Encode(string(t))
-	return bytes.TrimSpace(b.Bytes()), err
-}
+type Text = history.Text
 
 // Time is the moment as a time.
 func (m Moment) Time() time.Time { return time.Time(m) }
