@@ -6,92 +6,50 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
-	"github.com/tidemark-io/tidemark/engine/connector/collect"
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/reader"
 	"github.com/tidemark-io/tidemark/store"
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
-// scenario is a random chain of operators, and the runs that take it from the
-// first record to the last.
+// scenario is a random topology, and the runs that take it from the first record
+// to the last.
 type scenario struct {
-	splits   int
-	n        int64 // records of each split
-	step     int64 // of each split, between two checkpoints
-	stages   []stage
+	t        topology
+	step     int64 // records of each split between two checkpoints
 	runs     []leg
 	chaining bool
-	small    bool
+	small    bool   // buffers
+	credit   bool   // exchange with credits
 	mode     string // of checkpoints: "aligned", "unaligned", "timeout"
 	held     int64  // records in flight in a first checkpoint, 0 if there is none
-}
-
-// stage is one operator of the chain.
-type stage struct {
-	kind        string
-	parallelism int // 0: the job's
-	salt        int64
 }
 
 // leg is one run of the job.
 type leg struct {
 	parallelism int
-	failAfter   int64 // records until an operator fails, 0 never
+	fails       []int64 // numbers of the calls of functions that fail
 	panics      bool
-	every       int64  // records between two requests for a checkpoint
-	end         string // "cancel" or "stop" after some checkpoints, "finish"
+	every       int64  // calls between two requests for a checkpoint
+	end         string // "cancel", "stop" or "savepoint" after some checkpoints, "finish"
 	after       int    // how many
 }
 
-var stageKinds = []string{"map", "filter", "flatmap", "rekey", "rebalance", "shuffle", "global", "bykey", "bysplit"}
-
 func randomScenario(r *rand.Rand) scenario {
-	s := scenario{splits: 1 + r.IntN(4), n: 100 + r.Int64N(900), chaining: r.IntN(3) > 0, small: r.IntN(2) > 0}
-	s.step = 20 + r.Int64N(s.n/2)
-	for range r.IntN(5) {
-		st := stage{kind: stageKinds[r.IntN(len(stageKinds))], salt: r.Int64N(1000)}
-		if r.IntN(3) == 0 {
-			st.parallelism = 1 + r.IntN(4)
-		}
-		s.stages = append(s.stages, st)
-	}
-	for i := range 1 + r.IntN(4) {
-		l := leg{parallelism: 1 + r.IntN(5), every: 50 + r.Int64N(500), end: []string{"cancel", "stop"}[r.IntN(2)], after: r.IntN(4), panics: r.IntN(2) > 0}
-		if r.IntN(2) == 0 {
-			l.failAfter = 1 + r.Int64N(s.n)
-		}
-		if i == 0 {
-			l.end = "finish"
-		}
-		s.runs = append(s.runs, l)
-	}
-	slices.Reverse(s.runs) // the last one finishes
+	s := scenario{chaining: r.IntN(3) > 0, small: r.IntN(2) > 0, credit: r.IntN(3) == 0}
 	s.mode = []string{"aligned", "unaligned", "timeout"}[r.IntN(3)]
-	if s.mode != "aligned" {
-		// A forward connection of unequal parallelism may hold data in
-		// flight and be chained at the next parallelism: that is refused.
-		for i := range s.stages {
-			s.stages[i].parallelism = 0
-		}
-	}
-	s.hold(r)
-	return s
-}
-
-// hold gives three of five scenarios a first run that ends at a checkpoint with 1,
-// 2, or at least 1,000 records in flight: by chance these are rare.
-func (s *scenario) hold(r *rand.Rand) {
+	splits, n := 1+r.IntN(4), 50+r.Int64N(400)
+	s.step = 20 + r.Int64N(n/2)
+	// By chance few jobs have 1, 2, or at least 1,000 records in flight: three of
+	// five have a first run that ends at a checkpoint with them.
 	switch r.IntN(5) {
 	case 0:
 		s.held = 1
@@ -99,235 +57,84 @@ func (s *scenario) hold(r *rand.Rand) {
 		s.held = 2
 	case 2:
 		s.held = 1000 + r.Int64N(500)
-	default:
-		return
 	}
-	if s.held < 1000 {
-		s.splits = 1
+	if 0 < s.held && s.held < 1000 {
+		splits = 1
 	}
-	s.n += s.held
-	s.stages = slices.DeleteFunc(s.stages, func(st stage) bool { return st.kind != "bykey" && st.kind != "bysplit" })
-	for i := range s.stages {
-		s.stages[i].parallelism = 0
+	s.t = randomTopology(r, splits, n+s.held, s.held > 0, s.mode != "aligned")
+	for i := range 1 + r.IntN(4) {
+		l := leg{parallelism: 1 + r.IntN(5), every: 50 + r.Int64N(500), end: []string{"cancel", "stop", "savepoint"}[r.IntN(3)], after: r.IntN(4), panics: r.IntN(2) > 0}
+		if r.IntN(8) == 0 {
+			l.parallelism = 1 + r.IntN(12)
+		}
+		for range r.IntN(3) {
+			l.fails = append(l.fails, 1+r.Int64N(8*n))
+		}
+		if i == 0 {
+			l.end = "finish"
+		}
+		s.runs = append(s.runs, l)
 	}
+	slices.Reverse(s.runs) // the last one finishes
+	return s
 }
 
 // heldLeg is the parallelism of the first run, and how far each split is read:
-// each subtask of the last function holds one record, the others are in flight.
+// each subtask of the gate holds one record, the others are in flight.
 func (s *scenario) heldLeg() (parallelism int, limit int64) {
 	if s.held < 1000 {
 		return 1, s.held + 1
 	}
 	parallelism = s.runs[0].parallelism
-	return parallelism, (s.held+int64(parallelism))/int64(s.splits) + 1
+	return parallelism, (s.held+int64(parallelism))/int64(s.t[0].splits) + 1
+}
+
+// parallelisms are those of all runs.
+func (s *scenario) parallelisms() (list []int) {
+	for _, l := range s.runs {
+		list = append(list, l.parallelism)
+	}
+	if s.held > 0 {
+		p, _ := s.heldLeg()
+		list = append(list, p)
+	}
+	return list
 }
 
 func (s scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d splits of %d, step %d, chaining=%v small=%v held=%d %s:", s.splits, s.n, s.step, s.chaining, s.small, s.held, s.mode)
-	for _, st := range s.stages {
-		fmt.Fprintf(&b, " %s/%d", st.kind, st.parallelism)
-	}
+	fmt.Fprintf(&b, "step %d, chaining=%v small=%v credit=%v held=%d %s:%v", s.step, s.chaining, s.small, s.credit, s.held, s.mode, s.t)
 	for _, l := range s.runs {
-		fmt.Fprintf(&b, "; p=%d %s after %d, fails after %d", l.parallelism, l.end, l.after, l.failAfter)
+		fmt.Fprintf(&b, "\n  p=%d %s after %d, fails at %v", l.parallelism, l.end, l.after, l.fails)
 	}
 	return b.String()
 }
 
-// mix is a number that depends on two others.
-func mix(a, b int64) int64 {
-	h := (uint64(a)*0x9E3779B97F4A7C15 ^ uint64(b)) * 0xBF58476D1CE4E5B9
-	return int64(h >> 34)
-}
-
-// apply is what a stage does to one record, without the engine.
-func (st stage) apply(r numbered) []numbered {
-	switch st.kind {
-	case "filter":
-		if mix(r.Seq, st.salt)%5 == 0 {
-			return nil
-		}
-	case "flatmap":
-		var list []numbered
-		for i := range mix(r.Seq, st.salt) % 4 {
-			list = append(list, numbered{r.Split, r.Seq*4 + i, r.Key})
-		}
-		return list
-	case "rekey":
-		r.Key = mix(r.Key, st.salt) % keys
-	}
-	return []numbered{r}
-}
-
-// build adds the stage to a stream.
-func (st stage) build(i int, s engine.Stream[numbered]) engine.Stream[numbered] {
-	var opts []engine.Option
-	if st.parallelism > 0 {
-		opts = append(opts, engine.Parallelism(st.parallelism))
-	}
-	each := func(r numbered) numbered { return st.apply(r)[0] }
-	switch st.kind {
-	case "filter":
-		return s.Filter(func(r numbered) bool { return len(st.apply(r)) > 0 }, opts...)
-	case "flatmap":
-		return engine.FlatMap(s, func(r numbered, out *engine.Output[numbered]) {
-			for _, o := range st.apply(r) {
-				out.Emit(o)
-			}
-		}, opts...)
-	case "rebalance":
-		return engine.Map(s.Rebalance(), each, opts...)
-	case "shuffle":
-		return engine.Map(s.Shuffle(), each, opts...)
-	case "global":
-		return engine.Map(s.Global(), each, opts...)
-	case "bykey":
-		byKey := engine.KeyBy(s, func(r numbered) int64 { return r.Key })
-		return engine.Apply(byKey, fmt.Sprintf("bykey-%d", i), func() engine.Process[int64, numbered, numbered] { return &through[int64]{} }, opts...)
-	case "bysplit":
-		bySplit := engine.KeyBy(s, func(r numbered) string { return fmt.Sprint("split ", r.Split) })
-		return engine.Apply(bySplit, fmt.Sprintf("bysplit-%d", i), func() engine.Process[string, numbered, numbered] { return &through[string]{} }, opts...)
-	default:
-		return engine.Map(s, each, opts...)
-	}
-}
-
-// through lets records through, and fails if its count per key and split was
-// lost or doubled: sequence numbers rise if order is kept, else it only counts.
-type through[K any] struct{ n engine.Value[int64] }
-
-func (p *through[K]) Open(b *engine.Binder) error { return p.n.Bind(b, "n") }
-
-func (p *through[K]) Process(_ *engine.Context[K], r numbered, out *engine.Output[numbered]) error {
-	p.n.Set(p.n.Get() + 1)
-	out.Emit(r)
-	return nil
-}
-
-// keepsOrder computes what the topology guarantees (R15): whether records of
-// one split and final key keep their order. A stage that spreads records in
-// turn loses it; so does giving records a new key after they were partitioned
-// by the old one.
-func (s scenario) keepsOrder() bool {
-	for _, run := range s.runs {
-		at, byKey := run.parallelism, false
-		for _, st := range s.stages {
-			p := st.parallelism
-			if p == 0 {
-				p = run.parallelism
-			}
-			switch {
-			case st.kind == "bykey":
-				byKey = byKey || p > 1
-			case st.kind == "bysplit":
-			case p > 1 && (st.kind == "rebalance" || st.kind == "shuffle" || p != at):
-				return false
-			}
-			if st.kind == "rekey" && byKey {
-				return false
-			}
-			at = p
-		}
-	}
-	return true
-}
-
-// oracle is the output without an engine.
-func (s scenario) oracle() map[numbered]int {
-	want := map[numbered]int{}
-	for split := range s.splits {
-		for i := range uint64(s.n) {
-			list := []numbered{{int64(split), int64(i), keyOf(split, i)}}
-			for _, st := range s.stages {
-				var next []numbered
-				for _, r := range list {
-					next = append(next, st.apply(r)...)
-				}
-				list = next
-			}
-			for _, r := range list {
-				want[r]++
-			}
-		}
-	}
-	return want
-}
-
-// brake lets functions wait at their first record.
-type brake struct {
-	once    sync.Once
-	entered chan struct{} // closed when one waits
-	off     chan struct{} // closed when they go on
-}
-
-func newBrake() *brake { return &brake{entered: make(chan struct{}), off: make(chan struct{})} }
-
-// braked is a fused function with a brake, which may be nil.
-type braked struct {
-	fused
-	brake *brake
-}
-
-func (b *braked) Process(ctx *engine.Context[int64], r numbered, out *engine.Output[counted]) error {
-	if b.brake != nil {
-		b.brake.once.Do(func() { close(b.brake.entered) })
-		<-b.brake.off
-		for range 200 { // the barriers overtake meanwhile; how many records they do is counted
-			runtime.Gosched()
-		}
-		b.brake = nil
-	}
-	return b.fused.Process(ctx, r, out)
-}
-
 // first is the run that ends at a checkpoint with records in flight.
-func (s scenario) first(t *testing.T, cfg engine.Config, src *series[numbered], out engine.Sink[counted]) {
+func (s scenario) first(t *testing.T, cfg engine.Config) {
 	t.Helper()
 	b := newBrake()
-	l := leg{every: all}
-	l.parallelism, _ = s.heldLeg()
-	cfg.Parallelism, cfg.Checkpoints.Unaligned, cfg.Checkpoints.AlignedTimeout, cfg.Checkpoints.Interval = l.parallelism, true, 0, 0
+	cfg.Parallelism, _ = s.heldLeg()
+	cfg.Checkpoints.Unaligned, cfg.Checkpoints.AlignedTimeout, cfg.Checkpoints.Interval = true, 0, 0
 	cfg.Exchange = exchange.Config{} // all fits in
 	cfg.Observer = &recorder{on: func(e engine.Event) {
 		if _, ok := e.(engine.CheckpointTriggered); ok {
 			close(b.off)
 		}
 	}}
-	job := start(t, s.graph(src, out, l, nil, b), cfg)
-	src.rest()
+	job := start(t, s.t.build(&probe{t: s.t, brake: b}), cfg)
+	s.t[0].series.rest()
 	<-b.entered
 	take(t, job)
 	job.Cancel(nil)
 	<-job.Done()
-	src.raise(s.step)
+	s.t.raise(s.step)
 }
 
-// graph builds the job. asked is sent to after every so many records.
-func (s scenario) graph(src engine.Source[numbered], out engine.Sink[counted], l leg, asked chan<- struct{}, b *brake) *engine.Graph {
-	g := engine.NewGraph("random")
-	f := newFuse(l.failAfter)
-	f.panics = l.panics
-	var seen atomic.Int64
-	stream := engine.Map(engine.From(g, "numbers", src, ordered()), func(r numbered) numbered {
-		if seen.Add(1)%l.every == 0 {
-			select {
-			case asked <- struct{}{}:
-			default:
-			}
-		}
-		return r
-	})
-	for i, st := range s.stages {
-		stream = st.build(i, stream)
-	}
-	byKey := engine.KeyBy(stream, func(r numbered) int64 { return r.Key })
-	engine.Apply(byKey, "count", func() engine.Process[int64, numbered, counted] { return &braked{fused{fuse: f}, b} }).To("out", out)
-	return g
-}
-
-// run executes one leg and returns how many checkpoints and restarts it had, and
-// how many records were in flight in each checkpoint that was restored.
-func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[numbered], out engine.Sink[counted]) (checkpoints, restarts int, restored []uint64) {
+// run executes one leg and returns how many checkpoints and restarts it had, how
+// many records were in flight in each checkpoint that was restored, and the
+// checkpoint to restore in the next leg.
+func (s scenario) run(t *testing.T, cfg engine.Config, l leg) (checkpoints, restarts int, restored []uint64, next string) {
 	t.Helper()
 	enough := make(chan struct{})
 	rec := &recorder{}
@@ -335,7 +142,7 @@ func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[number
 	rec.on = func(e engine.Event) {
 		switch e := e.(type) {
 		case engine.CheckpointCompleted:
-			src.raise(s.step)
+			s.t.raise(s.step)
 			if done++; done == l.after+1 {
 				close(enough)
 			}
@@ -347,9 +154,10 @@ func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[number
 	}
 	cfg.Parallelism, cfg.Observer = l.parallelism, rec
 	asked := make(chan struct{}, 1)
-	job := start(t, s.graph(src, out, l, asked, nil), cfg)
+	job := start(t, s.t.build(&probe{t: s.t, fails: l.fails, panics: l.panics, every: l.every, asked: asked}), cfg)
 	why := errors.New("cancelled on purpose")
 	stopped := make(chan struct{})
+	next = latest.From
 	go func() {
 		defer close(stopped)
 		for {
@@ -363,6 +171,12 @@ func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[number
 					job.Cancel(why)
 				case "stop":
 					job.Stop()
+				case "savepoint":
+					if at, err := job.StopWithSavepoint(context.Background()); err == nil {
+						next = at.Path
+						continue
+					}
+					job.Stop() // it may have failed with the attempt
 				}
 			case <-job.Done():
 				return
@@ -374,7 +188,7 @@ func (s scenario) run(t *testing.T, cfg engine.Config, l leg, src *series[number
 	if err != nil && !errors.Is(err, why) {
 		t.Fatal(err)
 	}
-	return len(eventsOf[engine.CheckpointCompleted](rec)), len(eventsOf[engine.Restarting](rec)), restored
+	return len(eventsOf[engine.CheckpointCompleted](rec)), len(eventsOf[engine.Restarting](rec)), restored, next
 }
 
 // inFlightOf is how many records a checkpoint has in flight, none if there is no
@@ -411,114 +225,130 @@ func (l *loads) add(restored []uint64) {
 	}
 }
 
-// check compares the output with the oracle.
-func (s scenario) check(t *testing.T, got []counted) {
-	t.Helper()
-	want := s.oracle()
-	perKey := map[int64][]counted{}
-	for _, r := range got {
-		at := numbered{r.Split, r.Seq, r.Key}
-		if want[at]--; want[at] < 0 {
-			t.Fatalf("record %+v came too often", at)
-		}
-		perKey[r.Key] = append(perKey[r.Key], r)
+// totals are the figures of many random jobs.
+type totals struct {
+	legs, checkpoints, restarts, records atomic.Int64
+	orders                               [3]atomic.Int64 // sinks by the order that is promised
+	kinds                                map[string]*atomic.Int64
+	loads                                loads
+}
+
+// config is that of a scenario.
+func (s scenario) config(seed uint64) engine.Config {
+	cfg := engine.Config{DisableChaining: !s.chaining, KeyGroups: 32, Restore: latest,
+		Restart:     engine.RestartConfig{Attempts: 3},
+		Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
+	cfg.Checkpoints.Incremental = seed%2 == 0
+	cfg.Checkpoints.Unaligned = s.mode != "aligned"
+	if s.mode == "timeout" {
+		cfg.Checkpoints.AlignedTimeout = time.Millisecond
 	}
-	for r, n := range want {
-		if n != 0 {
-			t.Fatalf("record %+v came %d times too seldom", r, n)
-		}
+	if s.small {
+		cfg.Exchange = small()
 	}
-	ordered := s.keepsOrder()
-	for key, list := range perKey {
-		slices.SortFunc(list, func(a, b counted) int { return int(a.N - b.N) })
-		last := map[int64]int64{}
-		for i, r := range list {
-			if r.N != int64(i)+1 {
-				t.Fatalf("key %d: number %d stands at place %d", key, r.N, i+1)
-			}
-			if before, ok := last[r.Split]; ok && ordered && r.Seq < before {
-				t.Fatalf("key %d: record %d of split %d came after record %d", key, r.Seq, r.Split, before)
-			}
-			last[r.Split] = r.Seq
+	if s.credit {
+		if !s.small {
+			cfg.Exchange = exchange.DefaultConfig()
 		}
+		cfg.Exchange.Exchange = exchange.Credit
+	}
+	return cfg
+}
+
+// runSeed runs the scenario of a seed and compares it with the oracle.
+func runSeed(t *testing.T, seed uint64, sum *totals) {
+	s := randomScenario(rand.New(rand.NewPCG(seed, 7)))
+	defer func() {
+		if t.Failed() {
+			t.Logf("TIDEMARK_SEED=%d: %v", seed, s)
+		}
+	}()
+	cfg := s.config(seed)
+	if s.held > 0 {
+		_, limit := s.heldLeg()
+		s.t.prepare(limit, 0)
+		s.first(t, cfg)
+	} else {
+		s.t.prepare(s.step, s.step)
+	}
+	var inFlight []uint64
+	defer func() { sum.loads.add(inFlight) }()
+	for _, l := range s.runs {
+		c, r, restored, next := s.run(t, cfg, l)
+		inFlight = append(inFlight, restored...)
+		sum.checkpoints.Add(int64(c))
+		sum.restarts.Add(int64(r))
+		sum.legs.Add(1)
+		cfg.Restore.From = next
+	}
+	records, orders, err := s.t.differences(s.parallelisms())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifyAll(t.Context(), cfg.Checkpoints.Store); err != nil && !errors.Is(err, errUnused) {
+		t.Error(err)
+	}
+	sum.records.Add(int64(records))
+	for _, o := range orders {
+		sum.orders[o].Add(1)
+	}
+	for _, v := range s.t {
+		sum.kinds[v.kind].Add(1)
 	}
 }
 
-// Random chains of operators, run with random parallelism, failures, stops and
-// restores, give what a loop gives: each record once, in the order that the
-// topology guarantees. TIDEMARK_SEED sets the first seed, TIDEMARK_LONG the long
-// form.
+// vertexKinds are all kinds of vertices.
+var vertexKinds = slices.Concat(plainKinds, keyedKinds, pairKinds, []string{"source", "gate", "rules", "late source", "late window", "side", "count", "direct"})
+
+// Random topologies, run with random parallelism, failures, stops and restores,
+// give what a loop gives: each record once, in the order that the topology
+// promises. TIDEMARK_SEED sets the first seed, TIDEMARK_JOBS their number,
+// TIDEMARK_LONG the long form.
 func TestRandomJobs(t *testing.T) {
-	runs, first := 100, uint64(1)
+	jobs, first := uint64(100), uint64(1)
 	if testing.Short() {
-		runs = 10
+		jobs = 10
 	}
 	if os.Getenv("TIDEMARK_LONG") != "" {
-		runs = 2000
+		jobs = 2000
 	}
-	if s := os.Getenv("TIDEMARK_SEED"); s != "" {
-		var err error
-		if first, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
+	for name, n := range map[string]*uint64{"TIDEMARK_SEED": &first, "TIDEMARK_JOBS": &jobs} {
+		if s := os.Getenv(name); s != "" {
+			var err error
+			if *n, err = strconv.ParseUint(s, 10, 64); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	var checkpoints, restarts, legs, records, inOrder atomic.Int64
-	var quota loads
+	sum := &totals{kinds: map[string]*atomic.Int64{}}
+	for _, k := range vertexKinds {
+		sum.kinds[k] = &atomic.Int64{}
+	}
 	t.Run("seeds", func(t *testing.T) {
-		for seed := first; seed < first+uint64(runs); seed++ {
+		for seed := first; seed < first+jobs; seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
-				s := randomScenario(rand.New(rand.NewPCG(seed, 7)))
-				defer func() {
-					if t.Failed() {
-						t.Logf("TIDEMARK_SEED=%d: %v", seed, s)
-					}
-				}()
-				cfg := engine.Config{DisableChaining: !s.chaining, KeyGroups: 32, Restore: latest,
-					Restart:     engine.RestartConfig{Attempts: 3},
-					Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
-				cfg.Checkpoints.Incremental = seed%2 == 0
-				cfg.Checkpoints.Unaligned = s.mode != "aligned"
-				if s.mode == "timeout" {
-					cfg.Checkpoints.AlignedTimeout = time.Millisecond
-				}
-				if s.small {
-					cfg.Exchange = small()
-				}
-				limit := s.step
-				if s.held > 0 {
-					_, limit = s.heldLeg()
-				}
-				src, out := numbers(s.splits, s.n, limit), collect.New[counted]()
-				if s.held > 0 {
-					s.first(t, cfg, src, out)
-				}
-				var inFlight []uint64
-				defer func() { quota.add(inFlight) }()
-				for _, l := range s.runs {
-					c, r, restored := s.run(t, cfg, l, src, out)
-					inFlight = append(inFlight, restored...)
-					checkpoints.Add(int64(c))
-					restarts.Add(int64(r))
-					legs.Add(1)
-				}
-				got := out.Records()
-				s.check(t, got)
-				if _, err := verifyAll(t.Context(), cfg.Checkpoints.Store); err != nil && !errors.Is(err, errUnused) {
-					t.Error(err)
-				}
-				records.Add(int64(len(got)))
-				if s.keepsOrder() {
-					inOrder.Add(1)
-				}
+				runSeed(t, seed, sum)
 			})
 		}
 	})
-	for i, load := range []string{"no", "1", "2", "1,000 or more"} {
-		if n := quota[i].Load(); runs >= 100 && n < int64(runs/10) {
-			t.Errorf("%d of %d jobs were restored with %s records in flight, want a tenth", n, runs, load)
+	if jobs >= 100 {
+		for i, load := range []string{"no", "1", "2", "1,000 or more"} {
+			if n := sum.loads[i].Load(); n < int64(jobs/10) {
+				t.Errorf("%d of %d jobs were restored with %s records in flight, want a tenth", n, jobs, load)
+			}
+		}
+		for kind, n := range sum.kinds {
+			if n.Load() == 0 {
+				t.Errorf("no job had a vertex of the kind %q", kind)
+			}
 		}
 	}
-	t.Logf("RESULT TestRandomJobs jobs=%d first-seed=%d runs=%d checkpoints=%d restarts=%d records=%d in-order=%d in-flight-0=%d in-flight-1=%d in-flight-2=%d in-flight-1000=%d lost=0 twice=0",
-		runs, first, legs.Load(), checkpoints.Load(), restarts.Load(), records.Load(), inOrder.Load(), quota[0].Load(), quota[1].Load(), quota[2].Load(), quota[3].Load())
+	var kinds strings.Builder
+	for _, k := range vertexKinds {
+		fmt.Fprintf(&kinds, " %s=%d", strings.ReplaceAll(k, " ", "-"), sum.kinds[k].Load())
+	}
+	t.Logf("RESULT TestRandomJobs jobs=%d first-seed=%d runs=%d checkpoints=%d restarts=%d records=%d sinks-ordered-by-split=%d sinks-ordered-by-split-and-key=%d sinks-unordered=%d in-flight-0=%d in-flight-1=%d in-flight-2=%d in-flight-1000=%d%s lost=0 twice=0 out-of-order=0",
+		jobs, first, sum.legs.Load(), sum.checkpoints.Load(), sum.restarts.Load(), sum.records.Load(), sum.orders[perSplit].Load(), sum.orders[perKey].Load(), sum.orders[noOrder].Load(),
+		sum.loads[0].Load(), sum.loads[1].Load(), sum.loads[2].Load(), sum.loads[3].Load(), kinds.String())
 }

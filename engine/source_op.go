@@ -236,10 +236,10 @@ func (s *sourceOp[T]) fill() (runtime.PollResult, error) {
 			return runtime.PollMore, nil
 		}
 	}
-	s.advance()
-	if !open {
+	if !open { // the end of time follows
 		return runtime.PollEnd, nil
 	}
+	s.advance()
 	return runtime.PollEmpty, nil
 }
 
@@ -291,25 +291,28 @@ func (s *sourceOp[T]) tell(idle bool) {
 	}
 }
 
-// progress is the least watermark of the active splits, and whether none is
-// active. When all splits are idle the watermark is the largest of theirs,
-// whichever was the last to become idle.
+// progress is the least watermark of the active splits, and whether all splits
+// are idle, those that have ended aside. Then the watermark is the largest of
+// theirs, whichever was the last to become idle. A subtask all of whose splits
+// have ended is not idle: it would let event time pass those behind it that act
+// at the end of time, which comes next.
 func (s *sourceOp[T]) progress() (watermark int64, idle bool) {
-	low, high, idle := runtime.EndOfTime, NoTimestamp, true
+	low, high, active := runtime.EndOfTime, NoTimestamp, false
 	for _, sp := range s.splits {
 		switch w := sp.time.watermark(s.marks.disorder); {
 		case sp.time.ended:
 		case sp.time.idle:
+			idle = true
 			high = max(high, w)
 		default:
-			idle = false
+			active = true
 			low = min(low, w)
 		}
 	}
-	if idle {
-		return high, true
+	if active {
+		return low, false
 	}
-	return low, false
+	return high, idle
 }
 
 func splitsSpec() runtime.StateSpec {

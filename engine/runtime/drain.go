@@ -150,18 +150,11 @@ func (t *Task) Control(channel int, f exchange.Frame) {
 		return
 	}
 	v := t.input.valve
-	switch f.Kind() {
-	case exchange.TagWatermark:
-		if v.watermark(channel, f.Timestamp) {
-			t.deliverWatermark(0, v.combined)
-		}
-	case exchange.TagStatus:
-		advanced, changed := v.status(channel, f.Payload[0] == exchange.StatusIdle)
-		if changed {
-			t.forwardStatus(0, v.idle)
-		}
-		if advanced {
-			t.deliverWatermark(0, v.combined)
-		}
+	advanced, changed := v.control(channel, f)
+	if changed {
+		t.forwardStatus(0, v.idle)
+	}
+	if advanced {
+		t.deliverWatermark(0, v.combined)
 	}
 }

@@ -91,13 +91,7 @@ func (g *generation) control(t *Task, channel int, f exchange.Frame) {
 	c := g.channels[channel]
 	v := c.receiver.valve
 	_, wasIdle := g.combined()
-	advanced := false
-	switch f.Kind() {
-	case exchange.TagWatermark:
-		advanced = v.watermark(c.number, f.Timestamp)
-	case exchange.TagStatus:
-		advanced, _ = v.status(c.number, f.Payload[0] == exchange.StatusIdle)
-	}
+	advanced, _ := v.control(c.number, f)
 	w, idle := g.combined()
 	if idle != wasIdle {
 		t.forwardStatus(0, idle)

@@ -1,6 +1,10 @@
 package runtime
 
-import "math"
+import (
+	"math"
+
+	"github.com/tidemark-io/tidemark/engine/exchange"
+)
 
 // Watermarks with a meaning.
 const (
@@ -37,21 +41,36 @@ func (v *valve) add(c channelTime) int {
 	return len(v.channels) - 1
 }
 
-// watermark takes a watermark of one channel and reports whether the combined
-// one advanced. A watermark that falls back is ignored.
-func (v *valve) watermark(channel int, w int64) bool {
+// control takes a watermark or a status that came over a channel. It reports
+// whether the combined watermark advanced and whether the status of the whole
+// input changed.
+func (v *valve) control(channel int, f exchange.Frame) (advanced, changed bool) {
+	switch f.Kind() {
+	case exchange.TagWatermark:
+		return v.watermark(channel, f.Timestamp)
+	case exchange.TagStatus:
+		return v.status(channel, f.Payload[0] == exchange.StatusIdle)
+	}
+	return false, false
+}
+
+// watermark takes a watermark of one channel. It reports whether the combined
+// watermark advanced, and whether the status of the whole input changed, which
+// the end of a channel may do. A watermark that falls back is ignored.
+func (v *valve) watermark(channel int, w int64) (advanced, changed bool) {
 	c := &v.channels[channel]
 	if w <= c.watermark {
-		return false
+		return false, false
 	}
 	c.watermark = w
 	if w == EndOfTime {
-		c.idle = false // the end of an input counts, whatever its status was
+		changed = v.restate()
+		return v.advance(), changed
 	}
 	if c.idle {
-		return false
+		return false, false
 	}
-	return v.advance()
+	return v.advance(), false
 }
 
 // status takes the status of one channel. It reports whether the combined
@@ -62,29 +81,52 @@ func (v *valve) status(channel int, idle bool) (advanced, changed bool) {
 		return false, false
 	}
 	c.idle = idle
-	all := true
-	for i := range v.channels {
-		all = all && v.channels[i].idle
-	}
-	changed = all != v.idle
-	v.idle = all
+	changed = v.restate()
 	return v.advance(), changed
+}
+
+// ended reports whether the channel is at its end, whatever its status was.
+func (c *channelTime) ended() bool { return c.watermark == EndOfTime }
+
+// restate recomputes whether all channels are idle, those that have ended
+// aside, and reports whether that is news. An input of which all channels have
+// ended is not idle: what it makes of the end is still to come.
+func (v *valve) restate() (changed bool) {
+	before := v.idle
+	v.idle = false
+	for i := range v.channels {
+		c := &v.channels[i]
+		if c.ended() {
+			continue
+		}
+		if v.idle = c.idle; !v.idle {
+			break
+		}
+	}
+	return v.idle != before
 }
 
 // advance recomputes the combined watermark, which never falls: a channel that
 // becomes active again behind the others does not turn time back. When all are
 // idle nothing holds time back, so that it is the largest watermark of all,
-// whichever of them was the last to become idle.
+// whichever of them was the last to become idle. Channels that have ended do not
+// count, so that the end of time comes when the last one has ended: one that is
+// idle may have something to say yet, at its own end for example.
 func (v *valve) advance() bool {
-	low, high, active := EndOfTime, NoWatermark, false
+	low, high, active, ended := EndOfTime, NoWatermark, false, true
 	for i := range v.channels {
-		if c := &v.channels[i]; !c.idle {
+		c := &v.channels[i]
+		if c.ended() {
+			continue
+		}
+		ended = false
+		if !c.idle {
 			low = min(low, c.watermark)
 			active = true
 		}
-		high = max(high, v.channels[i].watermark)
+		high = max(high, c.watermark)
 	}
-	if !active {
+	if !active && !ended {
 		low = high
 	}
 	if low <= v.combined {

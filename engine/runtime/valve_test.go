@@ -19,8 +19,11 @@ func TestValve(t *testing.T) {
 		{"0:5 1:3 0:idle 1:idle", "- 3 3 5i"},               // all idle: the largest, …
 		{"0:5 1:3 1:idle 0:idle", "- 3 5 5i"},               // … in whichever order
 		{"0:5 0:idle 1:idle 0:active", "- - 5i 5"},          //
-		{"0:end 1:3 1:idle", "- 3 end"},                     // the end of an input is no hurry …
-		{"0:5 1:3 0:idle 0:end 1:4 1:end", "- 3 3 3 4 end"}, // … and ends its idleness
+		{"0:end 1:3 1:end", "- 3 end"},                      // the end of time is that of the last channel, …
+		{"0:end 1:3 1:idle 1:active 1:end", "- 3 3i 3 end"}, // … also if that is idle
+		{"1:3 1:idle 0:end 1:end", "- - 3i end"},            // the end ends idleness
+		{"0:5 1:3 0:idle 0:end 1:4 1:end", "- 3 3 3 4 end"}, // and leaves the other one alone
+		{"0:end 1:idle", "- -i"},                            //
 	} {
 		v := newValve(2)
 		var got []string
@@ -36,13 +39,13 @@ func TestValve(t *testing.T) {
 			case "idle", "active":
 				advanced, _ = v.status(channel, what == "idle")
 			case "end":
-				advanced = v.watermark(channel, EndOfTime)
+				advanced, _ = v.watermark(channel, EndOfTime)
 			default:
 				var w int64
 				if _, err := fmt.Sscan(what, &w); err != nil {
 					t.Fatal(err)
 				}
-				advanced = v.watermark(channel, w)
+				advanced, _ = v.watermark(channel, w)
 			}
 			if advanced != (v.combined > before) || v.combined < before {
 				t.Errorf("%s: from %d to %d, said %v", test.script, before, v.combined, advanced)
