@@ -16,7 +16,7 @@ func changeRow(ctx context.Context, b *bench) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := b.size.states[len(b.size.states)-1]
+	size := b.size.tools
 	fmt.Fprintf(b.progress, "change: %d MiB of state\n", size>>20)
 	root := b.fresh()
 	if _, err := b.once(ctx, params{Task: "large", Dir: root, Bytes: size}); err != nil {
@@ -38,7 +38,7 @@ func changeRow(ctx context.Context, b *bench) ([]result, error) {
 	}
 	wall, peaks := make([][]float64, len(ways)), make([][]float64, len(ways))
 	var plain []float64
-	for range min(b.pairs, memoryRuns) {
+	for range min(b.pairs, 5) {
 		for i, w := range ways {
 			r, err := execute(ctx, command, append(w.args, w.dst)...)
 			if err != nil {

@@ -26,6 +26,7 @@ type params struct {
 	Keys    uint64 `json:",omitempty"`
 	Entries int    `json:",omitempty"`
 	Bytes   int64  `json:",omitempty"`
+	Groups  int    `json:",omitempty"` // key groups, 0 is 128
 	Repeat  int    `json:",omitempty"` // 0 is once
 	// Capacity is that of the peer's channels.
 	Capacity int    `json:",omitempty"`
@@ -57,7 +58,7 @@ var tasks = map[string]func(context.Context, params) (figures, error){
 	"restore":  restoreState,
 	"wide":     prepareWide,
 	"large":    prepareLarge,
-	"read":     readWhole,
+	"sample":   prepareSample,
 	"pressure": underPressure,
 }
 

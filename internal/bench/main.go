@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,12 +33,18 @@ func main() {
 	pairs := flag.Int("pairs", 20, "how often each pair is measured")
 	quick := flag.Bool("quick", false, "3 pairs, to try it out")
 	only := flag.String("only", "", "rows to measure, names or their beginnings with commas: "+strings.Join(names(), " "))
+	states := flag.String("states", "256MiB,1GiB,4GiB", "`sizes` of the states that the memory of commands is measured with")
+	tools := flag.String("size", "1GiB", "`size` of the state that the speed of commands is measured with")
 	report := flag.String("report", "", "also write the results to this `file`, as Markdown")
 	pressure := flag.String("backpressure", "", "measure checkpoints under backpressure instead, and write backpressure.md and its plot into this `folder`")
 	flag.Parse()
 	b := &bench{pairs: max(*pairs, 1), size: usual, profile: true, progress: os.Stderr}
 	if *quick {
 		b.pairs = 3
+	}
+	if err := b.size.set(*states, *tools); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
 	}
 	run := func() error { return b.main(ctx, os.Stdout, *only, *report) }
 	if *pressure != "" {
@@ -70,10 +77,36 @@ type size struct {
 	written  int     // entries written and restored
 	repeat   int     // snapshots in one measurement
 	states   []int64 // bytes of the states that memory is measured with
+	tools    int64   // and of those that the speed of commands is measured with
 }
 
-var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, pressure: 2 * time.Second, entries: 1_000_000, written: 4_000_000, repeat: 10,
-	states: []int64{64 << 20, 256 << 20, 1 << 30}}
+var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, pressure: 2 * time.Second, entries: 1_000_000, written: 4_000_000, repeat: 10}
+
+// set takes the sizes of states over from the command line.
+func (s *size) set(states, tools string) (err error) {
+	for text := range strings.SplitSeq(states, ",") {
+		n, err := parseSize(text)
+		if err != nil {
+			return err
+		}
+		s.states = append(s.states, n)
+	}
+	s.tools, err = parseSize(tools)
+	return err
+}
+
+// parseSize reads a number of MiB or GiB.
+func parseSize(text string) (int64, error) {
+	for unit, shift := range map[string]int{"MiB": 20, "GiB": 30} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			n, err := strconv.ParseInt(number, 10, 32)
+			if err == nil && n > 0 {
+				return n << shift, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("%q is no size; give a number of MiB or GiB, as in 256MiB or 10GiB", text)
+}
 
 // row is a group of goals that are measured together.
 type row struct {
@@ -91,6 +124,7 @@ var rows = []row{
 	{"restore", restoreRow},
 	{"inspect", inspectRow},
 	{"memory", memoryRow},
+	{"flink-memory", flinkMemoryRow},
 	{"change", changeRow},
 }
 

@@ -95,29 +95,3 @@ func restore(ctx context.Context, st store.Store) (t *state.Table, err error) {
 	}
 	return t, nil
 }
-
-// readWhole reads every entry of checkpoint 1 and keeps none.
-func readWhole(ctx context.Context, p params) (found figures, err error) {
-	st, err := local.Open(p.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer st.Close()
-	c, err := reader.Open(ctx, st, layout.Checkpoint(1))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	var n, bytes uint64
-	for e, err := range c.Keyed(ctx, uid, stateName, keygroup.All()) {
-		if err != nil {
-			return nil, err
-		}
-		n++
-		bytes += uint64(len(e.Key) + len(e.Value))
-	}
-	if n != c.Summary().Entries || bytes < uint64(p.Bytes) {
-		return nil, fmt.Errorf("%d entries with %d bytes read, %d entries expected", n, bytes, c.Summary().Entries)
-	}
-	return figures{"entries": float64(n)}, nil
-}

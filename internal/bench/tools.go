@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,14 +39,23 @@ func execute(ctx context.Context, program string, args ...string) (ran, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	r, err := timed(cmd)
+	if err != nil {
+		return r, fmt.Errorf("%s %v: %w: %s", filepath.Base(program), args, err, &out)
+	}
+	return r, nil
+}
+
+// timed runs a prepared command.
+func timed(cmd *exec.Cmd) (ran, error) {
 	began := time.Now()
 	err := cmd.Run()
 	wall := time.Since(began)
-	if err != nil {
-		return ran{}, fmt.Errorf("%s %v: %w: %s", filepath.Base(program), args, err, &out)
-	}
 	ps := cmd.ProcessState
-	return ran{wall.Seconds() * 1e3, (ps.UserTime() + ps.SystemTime()).Seconds() * 1e3, float64(peakOf(ps))}, nil
+	if ps == nil {
+		return ran{}, err
+	}
+	return ran{wall.Seconds() * 1e3, (ps.UserTime() + ps.SystemTime()).Seconds() * 1e3, float64(peakOf(ps))}, err
 }
 
 // hello is the least that a Go process costs.
@@ -108,67 +114,3 @@ func inspectRow(ctx context.Context, b *bench) ([]result, error) {
 
 // memoryRuns is how often memory is measured: it hardly differs.
 const memoryRuns = 5
-
-// memoryRow measures the largest resident memory of reading checkpoints of
-// several sizes: verify at two levels, and the reader over all entries. A way
-// that fails is reported; the others are measured all the same.
-func memoryRow(ctx context.Context, b *bench) ([]result, error) {
-	command, err := b.tidemark(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ways := []string{"verify --level checksums", "verify --level records", "reading all entries"}
-	peaks := make([][]float64, len(ways)) // medians by way and size, in MiB
-	failed := make([]error, len(ways))
-	for _, bytes := range b.size.states {
-		fmt.Fprintf(b.progress, "memory: %d MiB of state\n", bytes>>20)
-		dir := b.fresh()
-		if _, err := b.once(ctx, params{Task: "large", Dir: dir, Bytes: bytes}); err != nil {
-			return nil, err
-		}
-		for i := range ways {
-			var seen []float64
-			for range min(b.pairs, memoryRuns) {
-				peak, err := b.peak(ctx, command, i, dir, bytes)
-				failed[i] = cmp.Or(failed[i], err) // the first is enough
-				seen = append(seen, peak/(1<<20))
-			}
-			peaks[i] = append(peaks[i], estimateOf(seen).median)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, err
-		}
-	}
-	var results []result
-	for i, way := range ways {
-		results = append(results, memoryResult(way, peaks[i], failed[i]))
-	}
-	return results, errors.Join(failed...)
-}
-
-// memoryResult compares the peaks of one way of reading.
-func memoryResult(way string, peaks []float64, failed error) result {
-	spread := slices.Max(peaks) - slices.Min(peaks)
-	r := atMost(way+", MiB apart", 32, []float64{spread}, 1)
-	if failed != nil {
-		r.met, r.measured = missed, "failed"
-		return r
-	}
-	r.measured = figure(spread) + " (peaks"
-	for _, p := range peaks {
-		r.measured += fmt.Sprintf(" %.0f", math.Round(p))
-	}
-	r.measured += ")"
-	return r
-}
-
-// peak runs one of the ways of memoryRow.
-func (b *bench) peak(ctx context.Context, command string, way int, dir string, bytes int64) (float64, error) {
-	if way < 2 {
-		level := []string{"checksums", "records"}[way]
-		r, err := execute(ctx, command, "verify", "--level", level, filepath.Join(dir, "chk-1"))
-		return r.peak, err
-	}
-	found, err := b.once(ctx, params{Task: "read", Dir: dir, Bytes: bytes})
-	return found["peak"], err
-}
