@@ -1,6 +1,7 @@
 package native
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -77,7 +78,11 @@ type scanner struct {
 	window []byte
 	from   uint64
 	buf    []byte
+	piece  []byte // for intact
 }
+
+// checksumSize is the size of the checksum at the end of a block, in bytes.
+const checksumSize = 4
 
 // next finds the next block whose checksum holds. ref.Offset is c.end if there is
 // none. The bytes are valid until the next call.
@@ -96,6 +101,11 @@ func (c *scanner) next() (ref format.BlockRef, data []byte, ok bool, err error) 
 			continue
 		}
 		c.work -= length
+		if intact, err := c.intact(length); err != nil {
+			return ref, nil, false, err
+		} else if !intact {
+			continue
+		}
 		if data, err = c.read(length); err != nil {
 			return ref, nil, false, err
 		}
@@ -123,6 +133,31 @@ func (c *scanner) head() ([]byte, error) {
 		}
 	}
 	return c.window[c.at-c.from:][:want], nil
+}
+
+// intact compares the checksum of what may be a large block before it is read
+// whole: any bytes can claim a length, and memory is only for what is true.
+func (c *scanner) intact(length uint64) (bool, error) {
+	if length <= scanWindow || length < checksumSize {
+		return true, nil
+	}
+	if c.piece == nil {
+		c.piece = make([]byte, scanWindow)
+	}
+	var crc uint32
+	for at, end := c.at, c.at+length-checksumSize; at < end; {
+		part := c.piece[:min(scanWindow, end-at)]
+		if n, err := c.f.ReadAt(part, int64(at)); n < len(part) {
+			return false, short(err)
+		}
+		crc = format.UpdateChecksum(crc, part)
+		at += uint64(len(part))
+	}
+	var stored [checksumSize]byte
+	if n, err := c.f.ReadAt(stored[:], int64(c.at+length-checksumSize)); n < len(stored) {
+		return false, short(err)
+	}
+	return crc == binary.LittleEndian.Uint32(stored[:]), nil
 }
 
 // read reads a whole block.

@@ -100,6 +100,8 @@ type differ struct {
 	yield func(Difference, error) bool
 	now   StateDiff
 	table uint64 // rows that a comparison by buckets may keep
+	// buckets are those of the two sides, used again for each state.
+	buckets [2][]bucket
 }
 
 // stateID tells states apart, whatever their row.

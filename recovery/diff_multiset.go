@@ -11,11 +11,13 @@ import (
 
 // How a multiset is compared in bounded memory: first by sums of digests in
 // buckets, then, for the buckets that differ, by a table of what is in them, as
-// many buckets at a time as the table may hold.
+// many buckets at a time as the table may hold. With many buckets few of them
+// differ, if little does.
 const (
-	diffBuckets = 4096
-	diffTable   = 1 << 20 // rows of the table: about 100 MiB
-	diffKept    = 32 << 20
+	diffBuckets = 1 << 18  // of 24 bytes for each side
+	diffTable   = 1 << 19  // rows of the table: at most about 60 MiB
+	diffKept    = 16 << 20 // bytes of contents that are kept to be shown
+	contentSize = 400      // what a kept content takes besides its bytes
 )
 
 // digest stands for bytes: 128 bits with random seeds, so that no input can be
@@ -98,15 +100,18 @@ type bucket struct {
 	n   uint64
 }
 
-// sums reads one side.
-func (d *differ) sums(all elements) (list []bucket, n uint64, err error) {
-	list = make([]bucket, diffBuckets)
+// sums reads one side. The buckets are those of the last comparison.
+func (d *differ) sums(list *[]bucket, all elements) (n uint64, err error) {
+	if *list == nil {
+		*list = make([]bucket, diffBuckets)
+	}
+	clear(*list)
 	for x, err := range all {
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 		d.progress(x.size)
-		b := &list[x.id[0]%diffBuckets]
+		b := &(*list)[x.id[0]%diffBuckets]
 		whole := x.id
 		// The product binds the body to the id; the sum forgets the order.
 		whole[0] += x.body[0] * 0x9e3779b97f4a7c15
@@ -115,21 +120,19 @@ func (d *differ) sums(all elements) (list []bucket, n uint64, err error) {
 		b.n++
 		n++
 	}
-	return list, n, nil
+	return n, nil
 }
 
 // multiset compares two sides, of which the order does not count.
 func (d *differ) multiset(a, b elements) error {
-	as, n, err := d.sums(a)
-	if err != nil {
+	var err error
+	if d.now.A, err = d.sums(&d.buckets[0], a); err != nil {
 		return err
 	}
-	d.now.A = n
-	bs, n, err := d.sums(b)
-	if err != nil {
+	if d.now.B, err = d.sums(&d.buckets[1], b); err != nil {
 		return err
 	}
-	d.now.B = n
+	as, bs := d.buckets[0], d.buckets[1]
 	chosen := make([]bool, diffBuckets)
 	rows := uint64(0)
 	for i := range diffBuckets {
@@ -153,44 +156,44 @@ func (d *differ) multiset(a, b elements) error {
 	return d.round(a, b, chosen)
 }
 
-// tally is what the two sides have under one id.
+// tally is what the two sides have under one id. It has no pointers, and there
+// are many of it.
 type tally struct {
-	a, b       uint64
-	sumA, sumB digest
-	told       bool
-	other      *Content // B's, for what is on both sides
+	a, b  uint64
+	bodyA digest // sum of A's bodies, less that of B's
+	told  bool
 }
+
+// same reports whether the sides have the same under the id.
+func (t *tally) same() bool { return t.a == t.b && t.bodyA == digest{} }
 
 // round compares the chosen buckets element by element.
 func (d *differ) round(a, b elements, chosen []bool) error {
-	table := map[digest]*tally{}
-	count := func(all elements, side func(*tally) (*uint64, *digest)) error {
-		for x, err := range all {
-			if err != nil {
-				return err
-			}
-			if !chosen[x.id[0]%diffBuckets] {
-				continue
-			}
-			t := table[x.id]
-			if t == nil {
-				t = &tally{}
-				table[x.id] = t
-			}
-			n, sum := side(t)
-			*n++
-			sum.add(x.body)
+	table := map[digest]tally{}
+	for x, err := range a {
+		if err != nil {
+			return err
 		}
-		return nil
+		if chosen[x.id[0]%diffBuckets] {
+			t := table[x.id]
+			t.a++
+			t.bodyA.add(x.body)
+			table[x.id] = t
+		}
 	}
-	if err := count(a, func(t *tally) (*uint64, *digest) { return &t.a, &t.sumA }); err != nil {
-		return err
-	}
-	if err := count(b, func(t *tally) (*uint64, *digest) { return &t.b, &t.sumB }); err != nil {
-		return err
+	for x, err := range b {
+		if err != nil {
+			return err
+		}
+		if chosen[x.id[0]%diffBuckets] {
+			t := table[x.id]
+			t.b++
+			t.bodyA.add(digest{-x.body[0], -x.body[1]})
+			table[x.id] = t
+		}
 	}
 	for id, t := range table {
-		if t.a == t.b && t.sumA == t.sumB {
+		if t.same() {
 			d.now.Equal += t.a
 			delete(table, id)
 			continue
@@ -205,39 +208,42 @@ func (d *differ) round(a, b elements, chosen []bool) error {
 
 // tell reads both sides again for what differs. B comes first and is kept, as
 // far as memory goes, to be shown beside A.
-func (d *differ) tell(a, b elements, table map[digest]*tally) error {
-	kept := 0
+func (d *differ) tell(a, b elements, table map[digest]tally) error {
+	room := diffKept
+	others := map[digest]*Content{} // B's, for what is on both sides
 	for x, err := range b {
 		if err != nil {
 			return err
 		}
-		t := table[x.id]
+		t, differs := table[x.id]
 		switch {
-		case t == nil || t.told:
+		case !differs || t.told:
 		case t.b > t.a:
 			t.told = true
+			table[x.id] = t
 			if err := d.report(Difference{Change: OnlyB, B: x.content, Count: t.b - t.a}); err != nil {
 				return err
 			}
-		case t.a == t.b && t.other == nil && kept < diffKept:
-			kept += x.size
-			t.other = clone(x.content)
+		case t.a == t.b && room > 0 && others[x.id] == nil:
+			room -= x.size + contentSize
+			others[x.id] = clone(x.content)
 		}
 	}
 	for x, err := range a {
 		if err != nil {
 			return err
 		}
-		t := table[x.id]
-		if t == nil || t.told {
+		t, differs := table[x.id]
+		if !differs || t.told {
 			continue
 		}
 		t.told = true
+		table[x.id] = t
 		diff := Difference{Change: OnlyA, A: x.content, Count: t.a - t.b}
 		if t.a == t.b {
 			diff.Change = Changed
-			if t.other != nil {
-				diff.B = *t.other
+			if other := others[x.id]; other != nil {
+				diff.B = *other
 			}
 		}
 		if err := d.report(diff); err != nil {

@@ -139,7 +139,7 @@ func (p *places) make(ctx context.Context, b *bench, command string, size int64,
 		_, err := b.once(ctx, params{Task: "sample", Dir: p.root, Bytes: size})
 		return err
 	case needDamaged:
-		return damage(first, filepath.Join(p.damaged, "chk-2"), damageEvery)
+		return damage(ctx, first, filepath.Join(p.damaged, "chk-2"), damageEvery)
 	case needPlain:
 		return strip()
 	}

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"os"
-	"path/filepath"
-)
+import "path/filepath"
 
 // verb is one command line whose memory is measured.
 type verb struct {
@@ -104,44 +101,4 @@ func flinkVerbs(p places) []verb {
 		all[i].needs = []string{needFlink}
 	}
 	return all
-}
-
-// damage copies a checkpoint and flips a byte in each stretch of its objects.
-func damage(from, to string, stretch int64) error {
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		return err
-	}
-	names, err := filepath.Glob(filepath.Join(to, "*.data"))
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := flip(name, stretch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func flip(name string, stretch int64) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	var b [1]byte
-	for at := stretch / 2; at < info.Size(); at += stretch {
-		if _, err := f.ReadAt(b[:], at); err != nil {
-			return err
-		}
-		b[0] ^= 0x10
-		if _, err := f.WriteAt(b[:], at); err != nil {
-			return err
-		}
-	}
-	return nil
 }
