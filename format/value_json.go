@@ -30,12 +30,13 @@ import (
 // [ErrMalformed] if the bytes are no value of the schema, [ErrLimit] if the
 // text gets longer than the limit.
 func AppendJSON(dst []byte, s *Schema, value []byte, lim *Limits) ([]byte, error) {
-	if err := s.Check(); err != nil {
+	w, err := beginWalk(s, value)
+	if err != nil {
 		return dst, err
 	}
+	defer w.end()
 	limit := lim.orDefault().JSON
 	out := dst
-	w := newValueWalk(s, value)
 	for w.next() {
 		out = w.json(out)
 		if n := uint64(len(out) - len(dst)); n > limit {

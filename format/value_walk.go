@@ -1,6 +1,10 @@
 package format
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+)
 
 // valueStep is one thing that a walk over a value meets.
 type valueStep uint8
@@ -37,11 +41,37 @@ type valueWalk struct {
 	index  uint64
 	begun  bool
 	root   *Schema
+
+	// checked are schemas that have passed Check, newest first: the same few
+	// come again for every entry of a state. That they are held here keeps
+	// their addresses from being used for others.
+	checked [4]*Schema
 }
 
-// newValueWalk starts a walk. The schema must have passed Check.
-func newValueWalk(s *Schema, value []byte) *valueWalk {
-	return &valueWalk{dec: decoder{data: value}, root: s, stack: make([]valueFrame, 0, MaxNesting)}
+// valueWalks keeps walks that are not under way, so that a walk over one of
+// millions of values allocates nothing.
+var valueWalks = sync.Pool{New: func() any { return &valueWalk{stack: make([]valueFrame, 0, MaxNesting)} }}
+
+// beginWalk starts a walk, which end must give back. An error says that the
+// schema does not keep the rules.
+func beginWalk(s *Schema, value []byte) (*valueWalk, error) {
+	w := valueWalks.Get().(*valueWalk)
+	if s == nil || !slices.Contains(w.checked[:], s) {
+		if err := s.Check(); err != nil {
+			valueWalks.Put(w)
+			return nil, err
+		}
+		copy(w.checked[1:], w.checked[:])
+		w.checked[0] = s
+	}
+	w.dec, w.root, w.begun, w.stack = decoder{data: value}, s, false, w.stack[:0]
+	return w, nil
+}
+
+// end gives the walk back.
+func (w *valueWalk) end() {
+	w.dec, w.raw = decoder{}, nil // the value is the caller's
+	valueWalks.Put(w)
 }
 
 // next makes the next step. It returns false at the end and at the first error,
@@ -175,10 +205,11 @@ func number(t Type, raw []byte) uint64 {
 // missing and nothing left. The error is of the class [ErrMalformed], or
 // [ErrInvalid] if the schema is.
 func (s *Schema) Validate(value []byte) error {
-	if err := s.Check(); err != nil {
+	w, err := beginWalk(s, value)
+	if err != nil {
 		return err
 	}
-	w := newValueWalk(s, value)
+	defer w.end()
 	for w.next() {
 	}
 	return w.dec.end("value")

@@ -252,3 +252,19 @@ func TestErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestCells compares cells of CSV with those of encoding/csv, of every kind of
+// text that needs care.
+func TestCells(t *testing.T) {
+	for _, text := range []string{"", "plain", "a,b", `"`, `say "no"`, "two\nlines", "\r", " leading", "\tleading", "trailing ", `\.`, `\`, "\u00a0x", "é", "\xff"} {
+		var want bytes.Buffer
+		w := csv.NewWriter(&want)
+		if err := w.Write([]string{"x", text}); err != nil {
+			t.Fatal(err)
+		}
+		w.Flush()
+		if got := string(appendCell([]byte("x,"), []byte(text))) + "\n"; got != want.String() {
+			t.Errorf("%q is written %q, want %q", text, got, &want)
+		}
+	}
+}

@@ -118,36 +118,35 @@ func (c *parquetColumn) add(cell []byte) error {
 	if cell == nil {
 		return nil
 	}
-	text := string(cell)
+	data := cell
 	if c.typ != checkpoint.ColumnJSON {
-		text = plain(cell)
+		data = plain(cell)
 	}
 	switch c.physical {
 	case parquetBoolean:
 		if c.bits%8 == 0 {
 			c.values = append(c.values, 0)
 		}
-		if text == "true" {
+		if string(data) == "true" {
 			c.values[len(c.values)-1] |= 1 << (c.bits % 8)
 		}
 		c.bits++
 		return nil
 	case parquetInt64:
-		n, err := c.integer(text)
+		n, err := c.integer(string(data))
 		c.values = binary.LittleEndian.AppendUint64(c.values, n)
 		return err
 	case parquetDouble:
-		f, err := strconv.ParseFloat(text, 64)
+		f, err := strconv.ParseFloat(string(data), 64)
 		c.values = binary.LittleEndian.AppendUint64(c.values, math.Float64bits(f))
 		return err
 	}
-	data := []byte(text)
 	var err error
 	switch c.typ {
 	case checkpoint.ColumnBytes:
-		data, err = base64.StdEncoding.DecodeString(text)
+		data, err = base64.StdEncoding.DecodeString(string(data))
 	case checkpoint.ColumnHex:
-		data, err = hex.DecodeString(text)
+		data, err = hex.DecodeString(string(data))
 	}
 	c.values = append(binary.LittleEndian.AppendUint32(c.values, uint32(len(data))), data...)
 	return err

@@ -2,9 +2,11 @@ package export
 
 import (
 	"bufio"
-	"encoding/csv"
+	"bytes"
 	"encoding/json"
 	"io"
+	"unicode"
+	"unicode/utf8"
 )
 
 // jsonl writes one object on each line. Cells without a value are left out.
@@ -39,41 +41,65 @@ func (j *jsonl) row(cells [][]byte) error {
 
 func (j *jsonl) end() error { return j.w.Flush() }
 
-// table of CSV: a head, and an empty cell for what has no value.
+// csvSink writes a table of CSV (RFC 4180, lines end in a newline): a head, and an
+// empty cell for what has no value. encoding/csv wants a string for each cell,
+// which would be most of the memory that an export allocates.
 type csvSink struct {
-	w     *csv.Writer
-	cells []string
+	w    *bufio.Writer
+	line []byte
 }
 
 func newCSV(w io.Writer, columns []column) (*csvSink, error) {
-	s := &csvSink{w: csv.NewWriter(w), cells: make([]string, len(columns))}
+	s := &csvSink{w: bufio.NewWriterSize(w, 64<<10)}
+	names := make([][]byte, len(columns))
 	for i, c := range columns {
-		s.cells[i] = c.name
+		names[i] = []byte(c.name)
 	}
-	return s, s.w.Write(s.cells)
+	return s, s.row(names)
 }
 
 func (s *csvSink) row(cells [][]byte) error {
+	s.line = s.line[:0]
 	for i, cell := range cells {
-		s.cells[i] = plain(cell)
+		if i > 0 {
+			s.line = append(s.line, ',')
+		}
+		s.line = appendCell(s.line, plain(cell))
 	}
-	return s.w.Write(s.cells)
+	_, err := s.w.Write(append(s.line, '\n'))
+	return err
 }
 
-func (s *csvSink) end() error {
-	s.w.Flush()
-	return s.w.Error()
+func (s *csvSink) end() error { return s.w.Flush() }
+
+// appendCell appends a cell, in quotes if it needs them.
+func appendCell(dst, text []byte) []byte {
+	if first, _ := utf8.DecodeRune(text); !bytes.ContainsAny(text, ",\"\r\n") && !unicode.IsSpace(first) && string(text) != `\.` {
+		return append(dst, text...)
+	}
+	dst = append(dst, '"')
+	for _, c := range text {
+		if c == '"' {
+			dst = append(dst, '"')
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
 }
 
 // plain is a JSON value as text: a string without its quotes and escapes.
-func plain(cell []byte) string {
-	if len(cell) > 1 && cell[0] == '"' {
-		var text string
-		if json.Unmarshal(cell, &text) == nil {
-			return text
-		}
+func plain(cell []byte) []byte {
+	if len(cell) < 2 || cell[0] != '"' {
+		return cell
 	}
-	return string(cell)
+	if bytes.IndexByte(cell, '\\') < 0 {
+		return cell[1 : len(cell)-1]
+	}
+	var text string
+	if json.Unmarshal(cell, &text) != nil {
+		return cell
+	}
+	return []byte(text)
 }
 
 // appendString appends a JSON string. What a terminal could take for a command
