@@ -108,7 +108,7 @@ func (s *sample) manifest(keyGroups int) *format.Manifest {
 		{Operator: 0, Kind: format.KindOutputChannel, Edge: 0, Namespace: none, Value: 4},
 		{Operator: 1, Name: "profiles", Kind: format.KindKeyed, Edge: none, Namespace: none, Value: 3},
 		{Operator: 1, Name: "windows", Kind: format.KindKeyed, Edge: none, Namespace: 2, Value: 2},
-		{Operator: 1, Name: "due", Kind: format.KindTimer, Edge: none, Namespace: none, Value: none},
+		{Operator: 1, Name: "timers", Kind: format.KindTimer, Edge: none, Namespace: none, Value: none},
 		{Operator: 1, Name: "rules", Kind: format.KindBroadcast, Edge: none, Namespace: 0, Value: 0},
 		{Operator: 1, Kind: format.KindFloor, Edge: none, Namespace: none, Value: none},
 		{Operator: 1, Kind: format.KindSubtaskWatermark, Edge: none, Namespace: none, Value: none},
