@@ -27,6 +27,9 @@ type Block struct {
 	scratch []byte
 	data    []byte // the encoded block without its checksum
 	head    int    // length of the header
+	// revision is that of the file, where a kind had other columns then; 0 stands
+	// for this one.
+	revision uint16
 }
 
 // Kind is the kind of the block.
@@ -104,6 +107,9 @@ func (b *Block) header(body []byte, kind Kind) (flags [maxColumns]byte, plain [m
 	d := decoder{data: body}
 	b.data = body
 	b.kind, b.info = kind, kinds[kind]
+	if b.revision == 2 && kind == KindEdges {
+		b.info = edges2
+	}
 	if got := Kind(d.byte("kind")); got != kind || b.info == nil {
 		return flags, plain, malformed("block of kind %d (%v) instead of %d (%v)", got, got, kind, kind)
 	}

@@ -116,6 +116,9 @@ var kinds = map[Kind]*kindInfo{
 		{"decoded", ColUvarint}, {"rows", ColUvarint}, {"first", ColUvarint}, {"last", ColUvarint}}},
 }
 
+// edges2 is the table of edges of revision 2: without what was added behind.
+var edges2 = &kindInfo{name: "edges", columns: kinds[KindEdges].columns[:7]}
+
 // channelColumns are the columns of both kinds of channel state.
 var channelColumns = []Column{
 	{"receiver", ColUvarint}, {"sender", ColUvarint}, {"generation", ColUvarint},

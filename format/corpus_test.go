@@ -320,7 +320,7 @@ func sampleManifest(salt byte) *Manifest {
 			{UID: "out", Name: "out", Parallelism: 2, KeySchema: None, Task: 2}},
 		States: []State{
 			{Operator: 1, Name: "count", Kind: KindKeyed, Edge: None, Namespace: None, Value: 1, Entries: 20, Bytes: 200, Decoded: 400},
-			{Operator: 1, Name: "", Kind: KindInputChannel, Edge: 0, Namespace: None, Value: None, Entries: 10, Bytes: 100, Decoded: 200}},
+			{Operator: 1, Name: "", Kind: KindInputChannel, Edge: 0, Namespace: None, Value: 2, Entries: 10, Bytes: 100, Decoded: 200}},
 		Edges: []Edge{{ID: "source>count#0", From: 0, To: 1, Partitioner: Keyed, Alignment: Unaligned,
 			InFlightBytes: 5000, InFlightRecords: 70, Keys: None}, {ID: "count>out#0", From: 1, To: 2, Partitioner: Forward,
 			Alignment: Unaligned, Keys: 1}, {ID: "source>out#0", From: 0, To: 2, Partitioner: Broadcast, Alignment: Aligned,
@@ -329,7 +329,8 @@ func sampleManifest(salt byte) *Manifest {
 		Slices: []Slice{slice(0, 0, 1000, half(0)), slice(0, 1, 2000, half(1)),
 			slice(1, 1, 1200, keygroup.All())},
 		Schemas: []*Schema{{Type: TypeString}, {Type: TypeStruct, Name: "Count", Fields: []Field{
-			{Name: "origin", Schema: &Schema{Type: TypeString}}, {Name: "count", Schema: &Schema{Type: TypeInt64}}}}},
+			{Name: "origin", Schema: &Schema{Type: TypeString}}, {Name: "count", Schema: &Schema{Type: TypeInt64}}}},
+			{Type: TypeStruct, Name: "Flight", Fields: []Field{{Name: "origin", Schema: &Schema{Type: TypeString}}, {Name: "seats", Schema: &Schema{Type: TypeUint16}}}}},
 		Settings: []Setting{{"parallelism.default", "2", "flag"}, {"tidemark.secret", "***", "file"}},
 		Losses:   []Loss{{Tool: "strip", Created: 9, Operator: "count", Place: "subtask=1", Reason: "asked for", MinTime: Unknown, MaxTime: 5}},
 	}

@@ -113,8 +113,8 @@ func tooNew(format string, args ...any) error {
 
 // versionError says which version a file has and which this package reads.
 func versionError(t fileType, version, revision, reader uint16) error {
-	return tooNew("%s of version %d.%d for readers from version %d on; this is a reader of version %d.%d",
-		t.name, version, revision, reader, Version, Revision)
+	return tooNew("%s of version %d.%d for readers from version %d on; this is a reader of versions %d.%d to %d.%d",
+		t.name, version, revision, reader, Version, OldestRevision, Version, Revision)
 }
 
 // truncatedEnd is a file that does not end with a footer.

@@ -6,12 +6,15 @@ import (
 	"slices"
 )
 
-// Version and revision of the files this package writes. Until version 1 a
-// reader accepts only its own revision.
+// Version and revision of the files this package writes. SPEC.md says what each
+// revision changed.
 const (
 	Version       = 0
 	Revision      = 3
 	ReaderVersion = 0 // lowest version of a reader that understands these files
+	// OldestRevision is the lowest revision of version 0 that this package
+	// still reads.
+	OldestRevision = 2
 )
 
 // Features is a set of feature bits. A reader refuses a file with a required
@@ -50,6 +53,9 @@ type Header struct {
 	Length             uint64 // of the whole file; 0 in data objects, which are streamed
 	Writer             string // WriterID of the checkpoint
 	Name               string // of the object, or the path of the checkpoint, below the root
+	// Revision is that of the file when it is read. Writers ignore it: they
+	// write [Revision].
+	Revision uint16
 }
 
 // appendHeader appends the encoded header.
@@ -109,9 +115,10 @@ func decodeHeader(data []byte, size uint64, t fileType) (h Header, length int, c
 	if crc != stored {
 		return h, 0, 0, checksumCause("header: read %08x, expected %08x", crc, stored)
 	}
-	if version != Version || revision != Revision || reader > Version {
+	if version != Version || revision < OldestRevision || revision > Revision || reader > Version {
 		return h, 0, 0, versionError(t, version, revision, reader)
 	}
+	h.Revision = revision
 	d.data = body
 	h.Required, h.Optional = Features(d.u64("required features")), Features(d.u64("optional features"))
 	h.Checkpoint, h.Length = d.u64("checkpoint"), d.u64("length")

@@ -68,10 +68,12 @@ type State struct {
 	Kind      Kind // KindKeyed … KindOutputChannel
 	Edge      int  // row of Edges for channel state and channel watermarks, else None
 	Namespace int  // row of Schemas or None
-	Value     int  // row of Schemas or None
-	Entries   uint64
-	Bytes     uint64 // encoded
-	Decoded   uint64 // before compression
+	// Value is the row of Schemas that describes the values, None if none does:
+	// of channel state the records in flight, None if their type is unknown.
+	Value   int
+	Entries uint64
+	Bytes   uint64 // encoded
+	Decoded uint64 // before compression
 }
 
 // Edge is a connection of the job graph with the alignment it really had.

@@ -94,9 +94,11 @@ type stateKey struct {
 // checkStates checks the states, that none occurs twice, and that their edges
 // and operators fit: hash order needs key groups, and channel state belongs to
 // the end of the edge that stored it, input to the receiver and output to the
-// sender.
+// sender. Both ends hold records of one type, since a record may begin at one and
+// end at the other.
 func (m *Manifest) checkStates(n counts) error {
 	seen := make(map[stateKey]bool, len(m.States))
+	records := make(map[int]int) // by edge: the schema of what is in flight
 	for i := range m.States {
 		s := &m.States[i]
 		if err := s.check(n); err != nil {
@@ -122,6 +124,13 @@ func (m *Manifest) checkStates(n counts) error {
 			return invalid("%v state of the operator %q on the edge %q, which does not end there",
 				s.Kind, m.Operators[s.Operator].UID, m.Edges[s.Edge].ID)
 		}
+		if !s.Kind.Channel() || s.Value == None {
+			continue
+		}
+		if other, known := records[s.Edge]; known && other != s.Value {
+			return invalid("records of two types in flight on the edge %q", m.Edges[s.Edge].ID)
+		}
+		records[s.Edge] = s.Value
 	}
 	return nil
 }

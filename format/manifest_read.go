@@ -154,6 +154,7 @@ func (m *ManifestReader) readBlock(block *Block, kind Kind, ref BlockRef) error 
 	if err != nil {
 		return err
 	}
+	block.revision = m.Header.Revision
 	return block.Decode(m.opt.Object, data, kind, ref, &lim)
 }
 

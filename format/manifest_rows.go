@@ -56,6 +56,17 @@ func (s *State) cells(c *rowCodec) {
 
 // cells of a connection of the job graph.
 func (e *Edge) cells(c *rowCodec) {
+	e.cells2(c)
+	c.optional(&e.Keys)
+	c.byte((*byte)(&e.Reason))
+}
+
+// cells2 are those that a connection has in revision 2, whose files say nothing of
+// keys and reasons.
+func (e *Edge) cells2(c *rowCodec) {
+	if c.read != nil {
+		e.Keys = None
+	}
 	c.str(&e.ID)
 	c.row(&e.From)
 	c.row(&e.To)
@@ -63,8 +74,6 @@ func (e *Edge) cells(c *rowCodec) {
 	c.byte((*byte)(&e.Alignment))
 	c.uint(&e.InFlightBytes)
 	c.uint(&e.InFlightRecords)
-	c.optional(&e.Keys)
-	c.byte((*byte)(&e.Reason))
 }
 
 // cells of a data object.

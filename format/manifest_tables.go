@@ -21,7 +21,11 @@ func (m *ManifestReader) States() iter.Seq2[State, error] {
 // Edges yields the edges.
 func (m *ManifestReader) Edges() iter.Seq2[Edge, error] {
 	n := m.counts()
-	return tableRows(m, KindEdges, (*Edge).cells, unique("edge",
+	cells := (*Edge).cells
+	if m.Header.Revision == 2 {
+		cells = (*Edge).cells2
+	}
+	return tableRows(m, KindEdges, cells, unique("edge",
 		func(e *Edge) string { return e.ID }, func(e *Edge) error { return e.check(n) }))
 }
 

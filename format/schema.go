@@ -30,6 +30,10 @@ const (
 	TypeProtobuf Type = 21 // Name is the full message name
 	TypeRaw      Type = 22
 	TypeDuration Type = 23 // int64 nanoseconds
+	// TypeOpaque is all bytes of a value, without a length: what a codec made
+	// that says nothing of its encoding. Name is that of the Go type. Only a
+	// whole value has it.
+	TypeOpaque Type = 24
 )
 
 // Schema describes how a key, a namespace or a value is encoded, so that tools
@@ -37,7 +41,7 @@ const (
 // others may hold.
 type Schema struct {
 	Type   Type
-	Name   string    // of a struct or a protobuf message; does not count as a difference
+	Name   string    // of a struct, a protobuf message, an opaque value; only that of a struct does not count as a difference
 	Len    uint32    // of an array
 	Fields []Field   // of a struct
 	Elems  []*Schema // of array, slice, optional: one; of a map: key, value

@@ -19,8 +19,8 @@ func (t Type) elemsOf() int {
 // Check reports whether the schema keeps the rules of SPEC.md: known types, at
 // most [MaxNesting] levels, fields with different names, and a byte at least for
 // each field, each element of an array or a slice and each key of a map. (Only
-// a whole value or a value in a map may be empty.) The error is of the class
-// [ErrInvalid].
+// a whole value or a value in a map may be empty.) What is opaque ends only where
+// the value does, so nothing contains it. The error is of the class [ErrInvalid].
 func (s *Schema) Check() error {
 	w := schemaWalk{}
 	w.push(s)
@@ -34,6 +34,9 @@ func (s *Schema) Check() error {
 		}
 		if err := n.schema.checkNode(); err != nil {
 			return err
+		}
+		if n.schema.Type == TypeOpaque && n.depth > 1 {
+			return invalid("%v within another type", n.schema.Type)
 		}
 		if n.field != nil {
 			if err := checkFilled("field name", n.field.Name, MaxText); err != nil {
@@ -50,7 +53,7 @@ func (s *Schema) checkNode() error {
 	if s == nil {
 		return invalid("no schema")
 	}
-	if s.Type < TypeBool || s.Type > TypeDuration {
+	if s.Type < TypeBool || s.Type > TypeOpaque {
 		return invalid("unknown type %d", s.Type)
 	}
 	if len(s.Elems) != s.Type.elemsOf() {
@@ -62,8 +65,11 @@ func (s *Schema) checkNode() error {
 	if s.Type != TypeArray && s.Len != 0 {
 		return invalid("length %d of type %d", s.Len, s.Type)
 	}
-	if s.Type != TypeStruct && s.Type != TypeProtobuf && s.Name != "" {
+	if named := s.Type == TypeStruct || s.Type == TypeProtobuf || s.Type == TypeOpaque; !named && s.Name != "" {
 		return invalid("name %q of type %d", s.Name, s.Type)
+	}
+	if s.Type == TypeOpaque && s.Name == "" {
+		return invalid("%v without a name", s.Type)
 	}
 	if err := checkText("type name", s.Name, MaxText); err != nil {
 		return err
@@ -155,6 +161,9 @@ func (s *Schema) width() (least uint64, fixed bool) {
 	}
 	if n := s.Type.Width(); n > 0 {
 		return uint64(n), true
+	}
+	if s.Type == TypeOpaque {
+		return 0, false
 	}
 	return 1, false
 }

@@ -24,7 +24,7 @@ func AppendSchema(dst []byte, s *Schema) ([]byte, error) {
 		case TypeStruct:
 			dst = append(binary.AppendUvarint(dst, uint64(len(t.Name))), t.Name...)
 			dst = binary.AppendUvarint(dst, uint64(len(t.Fields)))
-		case TypeProtobuf:
+		case TypeProtobuf, TypeOpaque:
 			dst = append(binary.AppendUvarint(dst, uint64(len(t.Name))), t.Name...)
 		case TypeArray:
 			dst = binary.AppendUvarint(dst, uint64(t.Len))
@@ -98,6 +98,8 @@ func (d *decoder) schema(s *Schema) *schemaHole {
 		}
 	case TypeProtobuf:
 		s.Name = string(d.bytes(MaxText, "message name"))
+	case TypeOpaque:
+		s.Name = string(d.bytes(MaxText, "type name"))
 	case TypeArray:
 		n := d.uvarint("array length")
 		if n > math.MaxUint32 {

@@ -48,6 +48,7 @@ func TestSchemas(t *testing.T) {
 		{mapOf(of(TypeString), sliceOf(of(TypeFloat64))), "map[string][]float64", 0},
 		{mapOf(of(TypeInt8), structOf()), "map[int8]struct{}", 0},
 		{&Schema{Type: TypeProtobuf, Name: "tidemark.Flight"}, "protobuf(tidemark.Flight)", 0},
+		{&Schema{Type: TypeOpaque, Name: "jobs.Flight"}, "opaque(jobs.Flight)", 0},
 		{nested(MaxNesting), strings.Repeat("[]", MaxNesting-1) + "int8", 0},
 	}
 	for _, test := range tests {
@@ -78,7 +79,8 @@ func TestSchemaEqual(t *testing.T) {
 		t.Error("the name of a struct counts as a difference")
 	}
 	different := []*Schema{count64, of(TypeInt64), sliceOf(of(TypeInt64)), array(2, of(TypeInt64)), array(3, of(TypeInt64)),
-		structOf(count64.Fields[1], count64.Fields[0]), {Type: TypeProtobuf, Name: "a"}, {Type: TypeProtobuf, Name: "b"}, nil}
+		structOf(count64.Fields[1], count64.Fields[0]), {Type: TypeProtobuf, Name: "a"}, {Type: TypeProtobuf, Name: "b"},
+		{Type: TypeOpaque, Name: "a"}, {Type: TypeOpaque, Name: "b"}, nil}
 	for i, a := range different {
 		for j, b := range different {
 			if a.Equal(b) != (i == j) {
@@ -89,10 +91,12 @@ func TestSchemaEqual(t *testing.T) {
 }
 
 func TestSchemaRules(t *testing.T) {
+	opaque := &Schema{Type: TypeOpaque, Name: "jobs.Flight"}
 	cycle := sliceOf(nil)
 	cycle.Elems[0] = cycle
 	tests := map[string]*Schema{
-		"nothing": nil, "unknown type": of(24), "type 0": of(0), "slice of nothing": of(TypeSlice),
+		"nothing": nil, "unknown type": of(25), "opaque without a name": of(TypeOpaque),
+		"optional of opaque": optional(opaque), "field of opaque": structOf(Field{"a", opaque}), "map to opaque": mapOf(of(TypeInt8), opaque), "type 0": of(0), "slice of nothing": of(TypeSlice),
 		"slice of a hole": {Type: TypeSlice, Elems: []*Schema{nil}}, "a cycle": cycle,
 		"map with one element": {Type: TypeMap, Elems: []*Schema{of(TypeInt8)}},
 		"int with fields":      {Type: TypeInt8, Fields: count64.Fields}, "int with a length": {Type: TypeInt8, Len: 1},

@@ -12,7 +12,7 @@ var typeNames = [...]string{
 	TypeUint8: "uint8", TypeUint16: "uint16", TypeUint32: "uint32", TypeUint64: "uint64",
 	TypeFloat32: "float32", TypeFloat64: "float64", TypeString: "string", TypeBytes: "bytes",
 	TypeTime: "time", TypeStruct: "struct", TypeArray: "array", TypeSlice: "slice", TypeMap: "map",
-	TypeOptional: "optional", TypeJSON: "json", TypeProtobuf: "protobuf", TypeRaw: "raw", TypeDuration: "duration",
+	TypeOptional: "optional", TypeJSON: "json", TypeProtobuf: "protobuf", TypeRaw: "raw", TypeDuration: "duration", TypeOpaque: "opaque",
 }
 
 // String is the name of the type.
@@ -28,7 +28,7 @@ const maxSchemaText = 4 << 10
 
 // String shows the schema in the manner of a Go type:
 // "struct{origin string; count int64}", "[]map[string]float64", "?time",
-// "protobuf(tidemark.Flight)". Longer text than 4 KiB is cut and ends in "…".
+// "protobuf(tidemark.Flight)", "opaque(jobs.Flight)". Longer text than 4 KiB is cut and ends in "…".
 func (s *Schema) String() string {
 	var b strings.Builder
 	s.text(&b, 0)
@@ -71,8 +71,8 @@ func (s *Schema) text(b *strings.Builder, depth int) {
 		s.Elems[0].text(b, depth+1)
 		b.WriteByte(']')
 		s.Elems[1].text(b, depth+1)
-	case TypeProtobuf:
-		b.WriteString("protobuf(" + s.Name + ")")
+	case TypeProtobuf, TypeOpaque:
+		b.WriteString(s.Type.String() + "(" + s.Name + ")")
 	default:
 		b.WriteString(s.Type.String())
 	}

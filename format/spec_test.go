@@ -67,7 +67,7 @@ func codeTables() map[string][][]string {
 		}
 	}
 	var types [][]string
-	for t := TypeBool; t <= TypeDuration; t++ {
+	for t := TypeBool; t <= TypeOpaque; t++ {
 		width := "-"
 		if n := t.Width(); n > 0 {
 			width = strconv.Itoa(n)
@@ -82,7 +82,7 @@ func codeTables() map[string][][]string {
 	number := func(name string, v uint64) []string { return []string{name, strconv.FormatUint(v, 10)} }
 	hex := func(name string, v uint64) []string { return []string{fmt.Sprintf("%#02x", v), name} }
 	return map[string][][]string{
-		"versions": {number("version", Version), number("revision", Revision), number("reader version", ReaderVersion)},
+		"versions": {number("version", Version), number("revision", Revision), number("oldest revision", OldestRevision), number("reader version", ReaderVersion)},
 		"magic": {
 			{objectFile.name, fmt.Sprintf("% x", objectFile.magic), fmt.Sprintf("% x", objectFile.ender)},
 			{manifestFile.name, fmt.Sprintf("% x", manifestFile.magic), fmt.Sprintf("% x", manifestFile.ender)}},
@@ -183,19 +183,30 @@ func layout(t *testing.T, name string, data []byte, want map[string]uint64) {
 	}
 }
 
-// TestSpecExample decodes the worked example of SPEC.md.
+// TestSpecExample compares the worked examples of SPEC.md with what the code
+// writes.
 func TestSpecExample(t *testing.T) {
 	text, err := os.ReadFile("SPEC.md")
 	must(t, err)
-	_, rest, found := strings.Cut(string(text), "<!-- example: block -->\n```\n")
-	if !found {
-		t.Fatal("SPEC.md has no example")
-	}
-	example, _, _ := strings.Cut(rest, "```")
-	data, err := parseGolden(example)
+	flight := &Schema{Type: TypeStruct, Name: "Flight", Fields: []Field{{"origin", of(TypeString)}, {"seats", of(TypeUint16)}}}
+	schema, err := AppendSchema(nil, flight)
 	must(t, err)
-	want := makeSample(t, KindKeyed, CodecNone, goldenRows, 0)
-	if !slices.Equal(data, want.data) {
-		t.Errorf("the example is % x, the code writes % x", data, want.data)
+	value, err := ParseText(nil, flight, `{"origin":"ATL","seats":180}`)
+	must(t, err)
+	frame, err := AppendFrame(nil, &Frame{Element: ElementRecord, HasTime: true, Time: 1000, Payload: value})
+	must(t, err)
+	for name, want := range map[string][]byte{
+		"block": makeSample(t, KindKeyed, CodecNone, goldenRows, 0).data, "schema": schema, "frame": frame,
+	} {
+		_, rest, found := strings.Cut(string(text), "<!-- example: "+name+" -->\n```\n")
+		if !found {
+			t.Fatalf("SPEC.md has no example %q", name)
+		}
+		example, _, _ := strings.Cut(rest, "```")
+		data, err := parseGolden(example)
+		must(t, err)
+		if !slices.Equal(data, want) {
+			t.Errorf("the example %q is % x, the code writes % x", name, data, want)
+		}
 	}
 }

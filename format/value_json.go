@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 //     may exceed 2^53; smaller ones as numbers; floats as numbers, but "NaN",
 //     "Infinity" and "-Infinity" as strings
 //   - times as RFC 3339 in UTC
-//   - byte strings, protobuf and raw as base64
+//   - byte strings, protobuf and raw as base64, opaque values as hexadecimal digits
 //   - JSON as it is, without white space, or as a string if it is not JSON
 //   - structs as objects in the order of the fields, slices and arrays as arrays
 //   - maps with strings as keys as objects, others as arrays of [key, value]
@@ -134,6 +135,8 @@ func appendScalar(out []byte, t Type, raw []byte) []byte {
 		return appendString(out, string(raw))
 	case TypeJSON:
 		return appendRawJSON(out, raw)
+	case TypeOpaque:
+		return append(hex.AppendEncode(append(out, '"'), raw), '"')
 	}
 	out = append(out, '"')
 	out = base64.StdEncoding.AppendEncode(out, raw)

@@ -78,7 +78,7 @@ func appendParsedValue(dst []byte, s *Schema, v any) ([]byte, error) {
 			}
 		}
 		return dst, nil
-	case TypeMap, TypeJSON, TypeProtobuf, TypeRaw:
+	case TypeMap, TypeJSON, TypeProtobuf, TypeRaw, TypeOpaque:
 		return dst, invalid("a value of type %v cannot be given as text", s)
 	case TypeBool:
 		switch v {

@@ -169,6 +169,9 @@ func (w *valueWalk) value(s *Schema) {
 	case TypeString, TypeBytes, TypeJSON, TypeProtobuf, TypeRaw:
 		w.step = stepScalar
 		w.raw = d.take(d.uvarint("length of a value"), "value")
+	case TypeOpaque:
+		w.step = stepScalar
+		w.raw = d.take(uint64(d.left()), "value")
 	default:
 		w.step = stepScalar
 		w.raw = d.take(uint64(s.Type.Width()), "value")

@@ -127,7 +127,8 @@ var columnTypes = map[format.Type]checkpoint.ColumnType{
 	format.TypeUint64:  checkpoint.ColumnUint,
 	format.TypeFloat32: checkpoint.ColumnFloat, format.TypeFloat64: checkpoint.ColumnFloat,
 	format.TypeString: checkpoint.ColumnString, format.TypeTime: checkpoint.ColumnTime,
-	format.TypeBytes: checkpoint.ColumnBytes, format.TypeProtobuf: checkpoint.ColumnBytes, format.TypeRaw: checkpoint.ColumnBytes,
+	format.TypeOpaque: checkpoint.ColumnHex,
+	format.TypeBytes:  checkpoint.ColumnBytes, format.TypeProtobuf: checkpoint.ColumnBytes, format.TypeRaw: checkpoint.ColumnBytes,
 }
 
 // columnOf is the column of a value.

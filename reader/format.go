@@ -85,7 +85,7 @@ func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Inf
 func (f *Format) describe(ctx context.Context, d Dir) (checkpoint.Info, error) {
 	c, err := Open(ctx, f.st, d.Path, f.opts...)
 	if err == nil {
-		info := infoOf(d.Path, c.Summary())
+		info := infoOf(d.Path, c.manifest)
 		info.Notes = c.Notes()
 		if len(info.Notes) > 0 {
 			info.Status, info.Reason = checkpoint.Damaged, info.Notes[0].Err

@@ -36,20 +36,21 @@ func (m *Model) Close() error { return m.c.Close() }
 
 // Info describes the checkpoint; it costs no I/O.
 func (m *Model) Info() checkpoint.Info {
-	info := infoOf(m.c.dir, m.c.Summary())
+	info := infoOf(m.c.dir, m.c.manifest)
 	info.Notes = m.c.Notes()
 	return info
 }
 
 // infoOf translates a summary.
-func infoOf(dir string, s format.Summary) checkpoint.Info {
+func infoOf(dir string, m *format.ManifestReader) checkpoint.Info {
+	s := m.Summary
 	kind := checkpoint.KindCheckpoint
 	if s.Kind == format.Savepoint {
 		kind = checkpoint.KindSavepoint
 	}
 	return checkpoint.Info{
 		Path: dir, Kind: kind, Status: checkpoint.Complete,
-		Version: fmt.Sprintf("%d.%d", format.Version, format.Revision),
+		Version: fmt.Sprintf("%d.%d", format.Version, m.Header.Revision),
 		ID:      s.ID, Job: s.Job, Created: unixNano(s.Created), Lineage: s.Lineage, Run: s.Run, Parent: s.Parent,
 		WriterID: s.WriterID, Software: s.Software, Hash: s.Hash, Finished: s.Ending == format.Finished, Ended: s.Ending != format.WentOn,
 		Subtasks: checkpoint.Count(s.Subtasks), Entries: checkpoint.Count(s.Entries), Bytes: checkpoint.Count(s.StateBytes),
