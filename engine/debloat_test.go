@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
@@ -17,7 +16,7 @@ import (
 func TestDebloating(t *testing.T) {
 	const target = 500 * time.Millisecond
 	for _, debloating := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
 			var perRecord atomic.Int64
 			g := engine.NewGraph("speeds")
 			s := engine.From(g, "numbers", numbers(1, 1<<40, all), engine.BoundedDisorder(seqTime, 0).EveryRecords(1000)).Rebalance()

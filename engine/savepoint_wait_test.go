@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
@@ -17,7 +16,7 @@ import (
 // unaligned checkpoint is under way begins when that has ended. The checkpoint has
 // records in flight, the savepoint has none, and restores exactly.
 func TestSavepointWaitsForUnalignedCheckpoint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		st, out := mem.New(), newLedger[counted]()
 		var mu sync.Mutex
 		var told []string

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/tidemark-io/tidemark/engine/codec"
@@ -122,7 +123,7 @@ func (s Stream[T]) join(node int, in func(runtime.Operator) receiver[T]) {
 	for _, l := range s.legs {
 		l.check(s.g)
 		s.g.connect(&runtime.Edge{
-			From: l.node, To: node, Partitioner: l.partitioner, Choose: l.chooser(),
+			From: l.node, To: node, Partitioner: l.partitioner, Record: l.schema(), Choose: l.chooser(),
 			Chain:   func(up, down runtime.Operator) { l.feed(up, in(down)) },
 			Send:    func(up runtime.Operator, r runtime.Route) { l.feed(up, newSender(l, r)) },
 			Receive: func(down runtime.Operator) runtime.Receiver { return newDecoder(l.codec, in(down), down) },
@@ -135,7 +136,7 @@ func (k Keyed[K, T]) join(node int, in func(runtime.Operator) receiver[T]) {
 	for _, l := range k.stream.legs {
 		l.check(k.stream.g)
 		k.stream.g.connect(&runtime.Edge{
-			From: l.node, To: node, Partitioner: format.Keyed,
+			From: l.node, To: node, Partitioner: format.Keyed, Record: l.schema(),
 			Send: func(up runtime.Operator, r runtime.Route) {
 				l.feed(up, &keyedSender[K, T]{
 					env: r.Env, part: r.Partition, codec: l.codec, key: k.key, keyCodec: k.codec,
@@ -153,6 +154,18 @@ func (l leg[T]) check(g *Graph) {
 	if l.codec == nil {
 		g.fail("operator %q: its output cannot cross an exchange without a codec of its own (WithCodec): %w", g.plan.Nodes[l.node].UID, l.missing)
 	}
+}
+
+// schema describes the leg's records as they cross an exchange. A codec that says
+// nothing of its encoding is opaque, under the name of the records' type.
+func (l leg[T]) schema() *format.Schema {
+	if l.codec == nil {
+		return nil
+	}
+	if s := l.codec.Schema(); s != nil {
+		return s
+	}
+	return &format.Schema{Type: format.TypeOpaque, Name: reflect.TypeFor[T]().String()}
 }
 
 // chooser runs the function of a custom partitioner on an encoded record, nil

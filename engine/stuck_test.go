@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
@@ -102,7 +101,7 @@ func TestStuckFunctions(t *testing.T) {
 		"timer":   {UID: "count", Place: engine.PlaceTime},
 	} {
 		t.Run(place, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
 				s, out := &snag{free: make(chan struct{})}, newLedger[counted]()
 				var mu sync.Mutex
 				var stuck []engine.FunctionStuck
@@ -169,7 +168,7 @@ func TestStuckFunctions(t *testing.T) {
 // reported, nor is anything without a limit.
 func TestWaitingIsNotStuck(t *testing.T) {
 	for name, limit := range map[string]time.Duration{"watched": 4 * time.Second, "not watched": 0} {
-		synctest.Test(t, func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
 			src, free := numbers(1, 1<<40, 100), make(chan struct{})
 			g := engine.NewGraph("waiting")
 			s := engine.From(g, "numbers", src, engine.BoundedDisorder(seqTime, 0)).Rebalance()

@@ -39,12 +39,13 @@ func (e *outEdge) passed(id uint64) {
 	}
 }
 
-// channelSpec describes the in-flight data of one side of an edge.
-func channelSpec(kind format.Kind) StateSpec {
+// channelSpec describes the in-flight data of one side of an edge and the records
+// in it.
+func channelSpec(kind format.Kind, record *format.Schema) StateSpec {
 	if kind == format.KindInputChannel {
-		return StateSpec{Name: "channel.input", Kind: kind}
+		return StateSpec{Name: "channel.input", Kind: kind, Value: record}
 	}
-	return StateSpec{Name: "channel.output", Kind: kind}
+	return StateSpec{Name: "channel.output", Kind: kind, Value: record}
 }
 
 // flight is one task's part of a checkpoint that lies in channels.
@@ -156,7 +157,7 @@ func (t *Task) inputParts(fl *flight) {
 // channelPart is a part whose rows are those of a future, and others.
 func (t *Task) channelPart(op, edge int, kind format.Kind, f *future, others []format.Buffer, name func(channel int) (receiver, sender uint32)) part {
 	generation := t.attempt.generation
-	return part{env: t.ops[op].env, spec: channelSpec(kind), edge: edge, release: f.drop,
+	return part{env: t.ops[op].env, spec: channelSpec(kind, t.attempt.plan.graph.Edges[edge].Record), edge: edge, release: f.drop,
 		rows: func(ctx context.Context) ([]inFlight, error) {
 			captured, err := f.wait(ctx)
 			if err != nil {

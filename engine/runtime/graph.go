@@ -42,6 +42,9 @@ type Node struct {
 type Edge struct {
 	From, To    int // indexes of Nodes
 	Partitioner format.Partitioner
+	// Record is the schema of the records, by which checkpoints describe those
+	// in flight; nil if it is unknown.
+	Record *format.Schema
 	// Chain connects two instances in the same task.
 	Chain func(up, down Operator)
 	// Send connects an instance to the sending end of an exchange.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/exchange"
 	"github.com/tidemark-io/tidemark/format"
 )
@@ -20,6 +21,9 @@ var errHalfRecord = errors.New("in-flight data is torn inside a record")
 type joiner struct {
 	accept func(exchange.Frame) (bool, error) // nil keeps nothing and only counts
 	limit  int                                // bytes of a chunk
+	// migrate rewrites records whose type has changed since they were stored,
+	// before accept sees them; nil leaves them as they are.
+	migrate *codec.Migration
 	// lenient goes on behind a gap, at the next record (R8). Otherwise a gap is
 	// an error.
 	lenient bool
@@ -31,6 +35,7 @@ type joiner struct {
 	begun   bool
 	lost    bool   // waiting for a buffer in which a record begins
 	records uint64 // that were complete, wanted or not
+	value   []byte // of the record that was rewritten last
 	gaps    int
 	skipped uint64 // bytes of records that a gap cut
 }
@@ -125,6 +130,13 @@ func (j *joiner) take(f exchange.Frame) error {
 	case exchange.TagStatus:
 		j.open = exchange.AppendStatus(j.open, f.Payload[0])
 	default:
+		if j.migrate != nil {
+			value, err := j.migrate.Append(j.value[:0], f.Payload)
+			if err != nil {
+				return fmt.Errorf("a record is not of the type that the checkpoint states: %w", err)
+			}
+			j.value, f.Payload = value, value
+		}
 		if ok, err := j.accept(f); err != nil || !ok {
 			return err
 		}

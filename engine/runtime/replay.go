@@ -336,6 +336,10 @@ func (t *Task) oldInterval(subtask uint32) keygroup.Interval {
 func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Frame) (bool, error)) ([]*substream, error) {
 	r := t.attempt.restored
 	joiners := map[streamKey]*joiner{}
+	types, err := r.recordType(t.attempt.plan, g.edge)
+	if err != nil {
+		return nil, err
+	}
 	for _, side := range []format.Kind{format.KindInputChannel, format.KindOutputChannel} {
 		for row, err := range r.buffers(t.attempt.ctx, t.attempt.plan.edgeID(g.edge), side, nil) {
 			if err != nil {
@@ -348,7 +352,7 @@ func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Fram
 			key := streamKey{b.Generation, b.Receiver, b.Sender}
 			j := joiners[key]
 			if j == nil {
-				j = &joiner{accept: accept, limit: t.attempt.cfg.Exchange.BufferSize, lenient: r.salvage}
+				j = &joiner{accept: accept, limit: t.attempt.cfg.Exchange.BufferSize, lenient: r.salvage, migrate: types.migrate}
 				joiners[key] = j
 			}
 			if err := j.add(b); err != nil {

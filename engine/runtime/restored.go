@@ -174,7 +174,7 @@ func (r *restored) check(a *attempt) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.problems) == 0 {
-		return nil
+		return r.sayRecords(a)
 	}
 	slices.SortFunc(r.problems, func(a, b Problem) int {
 		return slices.Compare([]string{a.UID, a.State, a.What}, []string{b.UID, b.State, b.What})
@@ -217,75 +217,6 @@ func (r *restored) checkLeftOver(declared map[string]map[string]bool) {
 			}
 		}
 	}
-}
-
-// inFlight reports whether the checkpoint has in-flight data.
-func (r *restored) inFlight() bool {
-	return r != nil && (r.summary.InFlightRecords > 0 || r.summary.InFlightBytes > 0)
-}
-
-// withoutInFlight reports whether a run leaves the in-flight data out: never that
-// of a checkpoint of its own, to which an automatic restart goes back.
-func (r *restored) withoutInFlight(cfg *Config, run uint64) bool {
-	return r.dropAll || r.id != 0 && r.id == cfg.Restore.WithoutInFlight && (r.external || r.summary.Run != run)
-}
-
-// checkInFlight finds in-flight data of connections that the job does not have,
-// or that have become of a kind that cannot take it over.
-func (r *restored) checkInFlight(a *attempt) error {
-	if r.withoutInFlight(a.cfg, a.run()) {
-		return nil
-	}
-	p := a.plan
-	edges, err := r.ck.Edges()
-	if err != nil {
-		return err
-	}
-	connected := map[string]format.Partitioner{}
-	for i := range p.graph.Edges {
-		if !p.chained[i] {
-			connected[p.edgeID(i)] = p.partitioner[i]
-		}
-	}
-	for _, e := range edges {
-		is, ok := connected[e.ID]
-		if e.InFlightBytes > 0 && ok && !takesOver(e.Partitioner, is) {
-			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
-				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: it was %s and is %s", e.InFlightRecords, e.ID, partitionerNames[e.Partitioner], partitionerNames[is]),
-				Remedy: "restore the job with the connection as it was and stop it with a savepoint, which has nothing in flight; or --allow-non-restored-state, which drops these records"})
-		}
-		if e.InFlightBytes > 0 && !ok {
-			r.problem(Problem{UID: strings.SplitN(e.ID, ">", 2)[0],
-				What:   fmt.Sprintf("%d records are in flight on the connection %s, which the job does not have, or chains", e.InFlightRecords, e.ID),
-				Remedy: "restore a job with this connection, or --allow-non-restored-state, which drops these records"})
-		}
-	}
-	return nil
-}
-
-// takesOver reports whether a connection can take over what was in flight when it
-// partitioned otherwise. What was not sent by key has no hash by which its
-// receiver follows; what a function chose the receiver of, only that function can
-// send again (R16); and where data is aligned nothing is ever taken over.
-func takesOver(was, is format.Partitioner) bool {
-	switch is {
-	case format.Keyed, format.Custom:
-		return was == is
-	case format.Rebalance, format.Shuffle, format.Global:
-		return was != format.Custom
-	default:
-		return false
-	}
-}
-
-// refused reports whether an edge of the job cannot take over what is in flight
-// on it. It is left out then, which check has refused unless it is allowed.
-func (r *restored) refused(p *plan, edge int) bool {
-	edges, err := r.ck.Edges() // read and checked before
-	id := p.edgeID(edge)
-	return err == nil && slices.ContainsFunc(edges, func(e format.Edge) bool {
-		return e.ID == id && e.InFlightBytes > 0 && !takesOver(e.Partitioner, p.partitioner[edge])
-	})
 }
 
 // holdsUserState reports whether a state has entries that would be lost. What
