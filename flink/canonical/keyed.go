@@ -21,6 +21,10 @@ type Options struct {
 	Parallelism int
 	KeyGroups   int
 	Without     []string // keyed states that are left out
+	// KeyHash says how the hash codes of users' classes among the keys are
+	// computed, by class or under "" for all. What it leaves open is found out from
+	// the keys and the key groups that they are in; what it says is checked so.
+	KeyHash map[string]serde.Formula
 	// Memory bounds what sorting keeps in memory, in bytes; 64 MiB if it is 0.
 	Memory int
 	// TempDir is for what sorting keeps on disk; that of the system if it is "".
@@ -53,6 +57,8 @@ type Keyed struct {
 	header  *state.KeyedHeader // of all parts, without what is left out
 	indexes [][]int            // by part: from its states to those of the header; negative: left out
 	timers  map[string]int     // states of raw timers
+	hasher  *serde.Hasher      // set if keys change their key groups
+	user    map[string]serde.Formula
 	// unordered says that a part does not have its entries by key groups.
 	unordered bool
 	surveyed  bool
@@ -96,9 +102,8 @@ func OpenKeyed(ctx context.Context, src *flink.Checkpoint, op *metadata.Operator
 	if k.header == nil || !k.rehashed() {
 		return k, nil
 	}
-	if err := k.header.Key.Hashable(); err != nil {
-		return nil, k.refuse(checkpoint.NoSubtask, fmt.Sprintf("the number of its key groups cannot change: its keys are of type %s: %v", k.header.Key, err),
-			"the same command without --key-groups for this operator")
+	if k.hasher, err = k.findHash(); err != nil {
+		return nil, err
 	}
 	return k, nil
 }
@@ -262,7 +267,7 @@ func (k *Keyed) eachOf(i int, add func(group, state int, composite, value []byte
 // group is the new key group of a key. The old one must follow from the hash too:
 // else the class of the key hashes in another way than is known here.
 func (k *Keyed) group(old int, key []byte, name string) (int, error) {
-	hash, err := k.header.Key.HashKey(key)
+	hash, err := k.hasher.HashKey(key)
 	var unknown *serde.HashError
 	if errors.As(err, &unknown) {
 		return 0, k.refuse(checkpoint.NoSubtask, fmt.Sprintf("the number of its key groups cannot change: a key of state %s: %v", name, err), "the same command without --key-groups for this operator")

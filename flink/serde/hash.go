@@ -57,34 +57,77 @@ func (e *HashError) Unwrap() error { return wire.ErrUnsupported }
 
 // Hashable returns nil if the hash codes of all keys of the type can be computed,
 // else a *HashError that names the part which stands in the way.
-func (t *Type) Hashable() error {
-	switch t.Kind {
-	case KindLong, KindInt, KindShort, KindByte, KindBoolean, KindChar, KindDouble, KindFloat, KindString, KindBigInteger,
-		KindBigDecimal, KindRowData, KindBinaryRow, KindTuple0, KindTimeWindow, KindInstant, KindDate, KindSQLDate, KindSQLTime,
-		KindLocalDate, KindLocalTime, KindLocalDateTime:
-		return nil
-	case KindTuple, KindRow:
-		for _, a := range t.Args {
-			if err := a.Hashable(); err != nil {
-				return err
-			}
-		}
-		return nil
-	case KindPojo, KindCaseClass, KindAvro, KindJava, KindKryo, KindUserValue:
-		return &HashError{Type: t.String(), Reason: "its hashCode is a method of the class " + t.Name}
-	case KindEnum:
-		return &HashError{Type: t.String(), Reason: "an enum's hash code is its identity, which changes from run to run"}
-	case KindBytes, KindBooleanArray, KindCharArray, KindShortArray, KindIntArray, KindLongArray, KindFloatArray, KindDoubleArray,
-		KindStringArray, KindArray:
-		return &HashError{Type: t.String(), Reason: "an array's hash code is its identity, which changes from run to run"}
-	}
-	return &HashError{Type: t.String(), Reason: "the formula is not known here"}
-}
+func (t *Type) Hashable() error { return (&Hasher{typ: t}).hashable(t) }
 
 // HashKey computes Java's hash code of a key from its bytes. Errors are a
 // *HashError or, if the bytes are no such key, a *wire.Error.
-func (t *Type) HashKey(key []byte) (int32, error) {
-	if err := t.Hashable(); err != nil {
+func (t *Type) HashKey(key []byte) (int32, error) { return (&Hasher{typ: t}).HashKey(key) }
+
+// HashValue computes Java's hash code of a decoded key.
+func (t *Type) HashValue(v any) (int32, error) { return (&Hasher{typ: t}).HashValue(t, v) }
+
+// Hasher computes the hash codes of keys among which are objects of users' classes.
+// It may be used by any number of goroutines.
+type Hasher struct {
+	typ  *Type
+	user map[string]Formula // by class
+}
+
+// Hasher returns a computer of the hash codes of keys of the type. The formulas are
+// those of the users' classes in it, by their names. The error is a *HashError if
+// there is something in the type whose hash code cannot be computed even so.
+func (t *Type) Hasher(user map[string]Formula) (*Hasher, error) {
+	h := &Hasher{typ: t, user: user}
+	return h, h.hashable(t)
+}
+
+// reason is why objects of a type have no hash code, "" if they have one.
+func (h *Hasher) reason(t *Type) string {
+	switch t.Kind {
+	case KindLong, KindInt, KindShort, KindByte, KindBoolean, KindChar, KindDouble, KindFloat, KindString, KindBigInteger,
+		KindBigDecimal, KindRowData, KindBinaryRow, KindTuple0, KindTimeWindow, KindInstant, KindDate, KindSQLDate, KindSQLTime,
+		KindLocalDate, KindLocalTime, KindLocalDateTime, KindTuple, KindRow:
+		return ""
+	case KindPojo, KindCaseClass:
+		if _, known := h.user[t.Name]; known {
+			return ""
+		}
+		return "its hashCode is a method of the class " + t.Name
+	case KindAvro, KindJava, KindKryo, KindUserValue:
+		return "its hashCode is a method of the class " + t.Name
+	case KindEnum, KindScalaEnum:
+		return "an enum's hash code is its identity, which changes from run to run"
+	case KindBytes, KindBooleanArray, KindCharArray, KindShortArray, KindIntArray, KindLongArray, KindFloatArray, KindDoubleArray,
+		KindStringArray, KindArray:
+		return "an array's hash code is its identity, which changes from run to run"
+	}
+	return "the formula is not known here"
+}
+
+// hashable looks for what stands in the way of computing hash codes. Fields of
+// users' classes are looked at when their values are: not all of them need count.
+func (h *Hasher) hashable(t *Type) error {
+	if t == nil {
+		return &HashError{Type: "?", Reason: "its type is not known"}
+	}
+	if why := h.reason(t); why != "" {
+		return &HashError{Type: t.String(), Reason: why}
+	}
+	if t.Kind != KindTuple && t.Kind != KindRow {
+		return nil
+	}
+	for _, a := range t.Args {
+		if err := h.hashable(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HashKey computes the hash code of a key from its bytes; see [Type.HashKey].
+func (h *Hasher) HashKey(key []byte) (int32, error) {
+	t := h.typ
+	if err := h.hashable(t); err != nil {
 		return 0, err
 	}
 	switch {
@@ -97,20 +140,29 @@ func (t *Type) HashKey(key []byte) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.HashValue(v)
+	return h.HashValue(t, v)
 }
 
-// HashValue computes Java's hash code of a decoded key.
-func (t *Type) HashValue(v any) (int32, error) {
+// HashValue computes the hash code of a decoded key or of a part of one.
+func (h *Hasher) HashValue(t *Type, v any) (int32, error) {
 	if v == nil {
 		return 0, nil
+	}
+	if t == nil {
+		return 0, &HashError{Type: "?", Reason: "its type is not known"}
+	}
+	if s, ok := v.(*Struct); ok && s.Type != nil && s.Type.Kind == KindPojo {
+		t = s.Type // of a subclass its own
+	}
+	if why := h.reason(t); why != "" {
+		return 0, &HashError{Type: t.String(), Reason: why}
 	}
 	switch v := v.(type) {
 	case bool:
 		if v {
-			return 1231, nil
+			return javaTrue, nil
 		}
-		return 1237, nil
+		return javaFalse, nil
 	case int64:
 		if t.Kind == KindLong {
 			return hashLong(v), nil
@@ -139,7 +191,10 @@ func (t *Type) HashValue(v any) (int32, error) {
 	case Civil:
 		return hashCivil(v), nil
 	case *Struct:
-		return t.hashStruct(v)
+		if f, known := h.user[t.Name]; known && (t.Kind == KindPojo || t.Kind == KindCaseClass) {
+			return h.hashObject(t, v, f)
+		}
+		return h.hashStruct(t, v)
 	}
 	return 0, &HashError{Type: t.String(), Reason: "the formula is not known here"}
 }
@@ -201,21 +256,21 @@ func hashCivil(c Civil) int32 {
 }
 
 // hashStruct is that of tuples, rows and windows.
-func (t *Type) hashStruct(s *Struct) (int32, error) {
+func (h *Hasher) hashStruct(t *Type, s *Struct) (int32, error) {
 	if t.Kind == KindTimeWindow {
 		start, _ := s.Values[0].(int64)
 		end, _ := s.Values[1].(int64)
 		return hashWindow(start, end), nil
 	}
-	var h int32
+	var sum int32
 	for i, v := range s.Values {
-		code, err := t.Args[i].HashValue(v)
+		code, err := h.HashValue(t.Args[i], v)
 		if err != nil {
 			return 0, err
 		}
 		if t.Kind == KindRow {
 			if i == 0 {
-				h = 1 // RowUtils.deepHashCodeArray
+				sum = 1 // RowUtils.deepHashCodeArray
 			}
 			if v != nil {
 				code += 31 // deepHashCodeInternal wraps a field into an array
@@ -223,18 +278,18 @@ func (t *Type) hashStruct(s *Struct) (int32, error) {
 		}
 		switch {
 		case t.Kind == KindTuple && i == 0:
-			h = code
+			sum = code
 		default:
-			h = 31*h + code
+			sum = 31*sum + code
 		}
 	}
 	if t.Kind == KindRow {
 		if len(s.Values) == 0 {
-			h = 1
+			sum = 1
 		}
-		return 31*int32(max(s.RowKind, 0)) + h, nil
+		return 31*int32(max(s.RowKind, 0)) + sum, nil
 	}
-	return h, nil
+	return sum, nil
 }
 
 // hashWindow is MathUtils.longToIntWithBitMixing of both ends.
@@ -250,11 +305,7 @@ func hashWindow(start, end int64) int32 {
 func hashRow(b []byte) int32 {
 	h, size := uint32(42), uint32(len(b))
 	for ; len(b) >= 4; b = b[4:] {
-		k := binary.LittleEndian.Uint32(b) * 0xcc9e2d51
-		k = k<<15 | k>>17
-		h ^= k * 0x1b873593
-		h = h<<13 | h>>19
-		h = h*5 + 0xe6546b64
+		h = mix(h, binary.LittleEndian.Uint32(b))
 	}
 	return int32(finalMix(h ^ size))
 }
