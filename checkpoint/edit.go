@@ -38,6 +38,10 @@ type Edit struct {
 	// the source: for software that does not read the newest. Formats that are
 	// written in one version only refuse another.
 	Version string
+	// KeyHash says how the hash codes of keys are computed whose class decides
+	// that itself, by uid, for formats that store keys by such hash codes (Flink:
+	// serde.ParseFormulas). It is needed only where the keys do not tell.
+	KeyHash map[string]string
 }
 
 // Layout is how an operator is spread. Zero fields stay as they are.
@@ -143,8 +147,11 @@ type Outcome struct {
 	// byte by byte without decoding, or encoded anew.
 	Kept, Linked, Copied, Rewritten Volume
 	Channels                        []ChannelOutcome
-	External                        []string  // files outside that are referred to
-	Salvaged                        *Salvaged // what a salvage found; nil for other edits
+	External                        []string // files outside that are referred to
+	// KeyHash is how the hash codes of keys are computed whose class decides that
+	// itself, by uid, where the edit depends on it.
+	KeyHash  map[string]string
+	Salvaged *Salvaged // what a salvage found; nil for other edits
 }
 
 // Volume is a number of objects and their bytes as stored.

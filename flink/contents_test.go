@@ -278,8 +278,11 @@ func TestSampleLookup(t *testing.T) {
 		text := want.Key
 		if name, n, ok := strings.Cut(want.Key, ","); ok {
 			text = fmt.Sprintf(`[%q,%s]`, name, n)
-			if job.KeyType == "pojo" {
+			switch job.KeyType {
+			case "pojo", "record":
 				text = fmt.Sprintf(`{"name":%q,"number":%s}`, name, n)
+			case "pojo-idea":
+				text = fmt.Sprintf(`{"name":%q,"number":%s,"odd":%t}`, name, n, strings.ContainsAny(n[len(n)-1:], "13579"))
 			}
 		}
 		c := openSample(t, s)

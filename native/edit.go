@@ -66,6 +66,9 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 	if edit.Version != "" {
 		return nil, &checkpoint.EditError{Mistakes: []string{fmt.Sprintf("a native checkpoint cannot be written in version %q", edit.Version)}}
 	}
+	if len(edit.KeyHash) > 0 {
+		return nil, &checkpoint.EditError{Mistakes: []string{"a native checkpoint stores the hashes of keys; only of Flink's can be said how they are computed"}}
+	}
 	j := &job{ctx: ctx, src: s, edit: edit, st: f.st, dst: dst, fates: make([]fate, len(s.states))}
 	for _, step := range []func() error{j.checkDestination, j.decideDrops, j.decideLists, j.decideChannels, j.decideExternal, j.decideObjects} {
 		if err := step(); err != nil {

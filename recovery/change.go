@@ -33,13 +33,22 @@ type Result struct {
 type OperatorPlan struct {
 	UID      string // as in the source
 	Old, New rescale.Layout
+	// Hashed: key groups are intervals of hashes, so that each subtask owns one.
+	// Flink's are not.
+	Hashed bool
 	// Before and After are about how much keyed state and timers, in bytes as
 	// stored, each subtask has; nil for operators without keys.
 	Before, After []uint64
 }
 
-// Intervals are the hashes that each new subtask owns, nil without keys.
-func (p *OperatorPlan) Intervals() []keygroup.Interval { return p.New.Intervals() }
+// Intervals are the hashes that each new subtask owns, nil without keys and where
+// that is no interval.
+func (p *OperatorPlan) Intervals() []keygroup.Interval {
+	if !p.Hashed {
+		return nil
+	}
+	return p.New.Intervals()
+}
 
 // SkewBefore and SkewAfter are the largest share divided by the mean.
 func (p *OperatorPlan) SkewBefore() float64 { return rescale.Skew(p.Before) }

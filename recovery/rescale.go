@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/keygroup"
 	"github.com/tidemark-io/tidemark/rescale"
 )
 
@@ -25,6 +26,8 @@ type Rescaling struct {
 	// Strip selects in-flight data to leave out, for connections whose data
 	// cannot be redistributed.
 	Strip []checkpoint.Selector
+	// KeyHash is as in [checkpoint.Edit].
+	KeyHash map[string]string
 }
 
 // Rescale makes a checkpoint as if the job had run at another parallelism, or
@@ -40,7 +43,7 @@ func Rescale(ctx context.Context, src checkpoint.Checkpoint, r Rescaling, to Tar
 
 // edit turns the wish into new layouts.
 func (r *Rescaling) edit(ctx context.Context, src checkpoint.Checkpoint) (checkpoint.Edit, error) {
-	edit := checkpoint.Edit{Command: "rescale", Layouts: map[string]checkpoint.Layout{}, External: checkpoint.ExternalKeep}
+	edit := checkpoint.Edit{Command: "rescale", Layouts: map[string]checkpoint.Layout{}, External: checkpoint.ExternalKeep, KeyHash: r.KeyHash}
 	if r.Parallelism == 0 && len(r.Operators) == 0 && r.KeyGroups == 0 && len(r.GroupsOf) == 0 {
 		return edit, &checkpoint.EditError{Mistakes: []string{"neither a parallelism nor a number of key groups is named"}}
 	}
@@ -104,6 +107,8 @@ func layoutPlans(ctx context.Context, src checkpoint.Checkpoint, edit checkpoint
 	if len(edit.Layouts) == 0 {
 		return nil, nil
 	}
+	kind := src.Info().Kind
+	hashed := kind != checkpoint.KindFlinkCheckpoint && kind != checkpoint.KindFlinkSavepoint
 	var plans []OperatorPlan
 	for op, err := range src.Operators(ctx) {
 		if err != nil {
@@ -113,32 +118,43 @@ func layoutPlans(ctx context.Context, src checkpoint.Checkpoint, edit checkpoint
 		if l = l.Of(op); !ok || l == (checkpoint.Layout{Parallelism: op.Parallelism, KeyGroups: op.KeyGroups}) {
 			continue
 		}
-		p := OperatorPlan{UID: op.UID, Old: rescale.Layout{Groups: int(op.KeyGroups), Parallelism: int(op.Parallelism)},
+		p := OperatorPlan{UID: op.UID, Hashed: hashed, Old: rescale.Layout{Groups: int(op.KeyGroups), Parallelism: int(op.Parallelism)},
 			New: rescale.Layout{Groups: int(l.KeyGroups), Parallelism: int(l.Parallelism)}}
 		if layered, ok := src.(checkpoint.Layered); ok && op.KeyGroups > 0 {
-			weights, err := weightsOf(ctx, layered, op.UID)
+			weights, err := p.weights(ctx, layered)
 			if err != nil {
 				return nil, err
 			}
-			p.Before, p.After = rescale.Shares(weights, p.Old), rescale.Shares(weights, p.New)
+			p.Before = rescale.Shares(weights, p.Old)
+			if !p.Hashed && p.Old.Groups != p.New.Groups { // its keys go anywhere
+				for i := range weights {
+					weights[i].Interval = keygroup.All()
+				}
+			}
+			p.After = rescale.Shares(weights, p.New)
 		}
 		plans = append(plans, p)
 	}
 	return plans, nil
 }
 
-// weightsOf tells where an operator's keyed state and timers lie.
-func weightsOf(ctx context.Context, c checkpoint.Layered, uid string) ([]rescale.Weight, error) {
+// weights tells where an operator's keyed state and timers lie. Where key groups
+// are no intervals of hashes, those of equal place stand for them: so shares come
+// out right as long as the number of key groups is the same.
+func (p *OperatorPlan) weights(ctx context.Context, c checkpoint.Layered) ([]rescale.Weight, error) {
 	var weights []rescale.Weight
-	for p, err := range c.Parts(ctx, checkpoint.Selector{Operator: uid}) {
+	for part, err := range c.Parts(ctx, checkpoint.Selector{Operator: p.UID}) {
 		if err != nil {
 			return nil, err
 		}
-		if p.State.Kind != checkpoint.Keyed && p.State.Kind != checkpoint.Timers {
+		if part.State.Kind != checkpoint.Keyed && part.State.Kind != checkpoint.Timers {
 			continue
 		}
-		if n, ok := p.Bytes.Known(); ok {
-			weights = append(weights, rescale.Weight{Interval: p.Interval, Amount: n})
+		if !p.Hashed {
+			part.Interval = p.Old.Interval(int(part.Subtask))
+		}
+		if n, ok := part.Bytes.Known(); ok {
+			weights = append(weights, rescale.Weight{Interval: part.Interval, Amount: n})
 		}
 	}
 	return weights, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark-io/tidemark/flink/state"
 )
 
-// errEnough ends the reading of keys.
-var errEnough = errors.New("enough keys")
+// errProved ends the reading of keys.
+var errProved = errors.New("the formula is decided")
 
 // findHash decides how the hash codes of the keys are computed. Where users' classes
 // have a part in it the stored keys tell: each lies in the key group of its hash
@@ -50,7 +50,7 @@ func (k *Keyed) noHash(err error, other string) error {
 func (k *Keyed) eachKey(p *serde.Prover) error {
 	for i := range k.list {
 		switch err := k.keysOf(&k.list[i], p); {
-		case errors.Is(err, errEnough):
+		case errors.Is(err, errProved):
 			return nil
 		case err != nil:
 			return damaged(k.src.Dir(), err)
@@ -98,7 +98,7 @@ func (k *Keyed) keysOf(part *part, p *serde.Prover) error {
 			return err
 		}
 		if !more {
-			return errEnough
+			return errProved
 		}
 	}
 	return nil

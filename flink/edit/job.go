@@ -5,13 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/flink/metadata"
+	"github.com/tidemark-io/tidemark/flink/serde"
 	"github.com/tidemark-io/tidemark/store"
 )
 
@@ -27,6 +31,7 @@ type job struct {
 	done     uint64
 	total    uint64
 
+	hints     map[string]map[string]serde.Formula // of hash codes, by operator and class
 	losses    []checkpoint.Loss
 	channels  []checkpoint.ChannelOutcome
 	external  []string
@@ -195,7 +200,19 @@ func (j *job) advance(bytes uint64) {
 
 // outcome describes what the edit does or has done.
 func (j *job) outcome() checkpoint.Outcome {
-	out := checkpoint.Outcome{Losses: j.losses, Channels: j.channels, External: j.external, Rewritten: j.rewritten, Salvaged: j.salvaged()}
+	out := checkpoint.Outcome{Losses: j.losses, Channels: j.channels, External: j.external, Rewritten: j.rewritten, Salvaged: j.salvaged(), KeyHash: map[string]string{}}
+	for _, r := range j.anew {
+		if r.keyed == nil {
+			continue
+		}
+		var of []string
+		for _, class := range slices.Sorted(maps.Keys(r.keyed.KeyHash())) {
+			of = append(of, class+": "+r.keyed.KeyHash()[class].String())
+		}
+		if of != nil {
+			out.KeyHash[j.name(&r.from)] = strings.Join(of, "; ")
+		}
+	}
 	for _, f := range j.files.list {
 		v := &out.Copied
 		if f.linked {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/flink/metadata"
+	"github.com/tidemark-io/tidemark/flink/serde"
 	"github.com/tidemark-io/tidemark/keygroup"
 )
 
@@ -92,11 +93,28 @@ func (j *job) resolve() error {
 		}
 	}
 	j.edit.Layouts, j.edit.Drop, j.edit.Rename = layouts, drops, rename
+	j.resolveKeyHash(&m)
 	j.checkRenames(&m)
 	if len(m) > 0 {
 		return &checkpoint.EditError{Mistakes: m}
 	}
 	return nil
+}
+
+// resolveKeyHash reads what is said about the hash codes of keys.
+func (j *job) resolveKeyHash(m *mistakes) {
+	j.hints = map[string]map[string]serde.Formula{}
+	for _, name := range slices.Sorted(maps.Keys(j.edit.KeyHash)) {
+		op := j.known(m, name)
+		if op == nil {
+			continue
+		}
+		formulas, err := serde.ParseFormulas(j.edit.KeyHash[name])
+		if err != nil {
+			m.add("the hash of the keys of operator %q: %v", name, err)
+		}
+		j.hints[j.name(op)] = formulas
+	}
 }
 
 // checkLayout checks that every subtask would own a key group.

@@ -136,7 +136,7 @@ func (j *job) decideRewrites() error {
 func (j *job) openRewrite(r *rewrite, lists bool) (err error) {
 	if hasKeys(&r.from) {
 		o := canonical.Options{Parallelism: int(r.op.Parallelism), KeyGroups: int(r.op.MaxParallelism),
-			Without: r.without, Create: func() (canonical.Output, error) { return j.create(r.op, "keyed") }}
+			Without: r.without, KeyHash: j.hints[j.name(&r.from)], Create: func() (canonical.Output, error) { return j.create(r.op, "keyed") }}
 		if j.edit.Salvage != nil {
 			r.holes = map[string][]canonical.Hole{}
 			o.Lost = func(h canonical.Hole) { r.holes[h.State] = append(r.holes[h.State], h) }

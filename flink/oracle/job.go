@@ -12,7 +12,7 @@ type Job struct {
 	Parallelism    int    `json:"parallelism,omitempty"`     // of every operator; 1
 	MaxParallelism int    `json:"max_parallelism,omitempty"` // number of key groups; Flink's choice, or what the checkpoint has
 	Payload        int    `json:"payload,omitempty"`         // bytes of text per record, at least; 0
-	KeyType        string `json:"key_type,omitempty"`        // long, int, string, tuple2, pojo, row; long
+	KeyType        string `json:"key_type,omitempty"`        // long, int, string, tuple2, pojo, pojo-idea, record, row; long
 
 	// States chooses the state: count ids words sum mean ttl pojo row tuple avro
 	// timers proc-timers (all keyed), ops (list, union and broadcast).

@@ -298,7 +298,7 @@ func (h *Hasher) hashScala(t *Type, v any) (int32, error) {
 		return hashLong(v), nil
 	case float64:
 		switch {
-		case v == math.Trunc(v) && math.Abs(v) <= 1<<31-1:
+		case v == math.Trunc(v) && v >= math.MinInt32 && v <= math.MaxInt32:
 			return int32(v), nil
 		case v == math.Trunc(v) && math.Abs(v) < 1<<63:
 			return hashScalaLong(int64(v)), nil
@@ -307,7 +307,7 @@ func (h *Hasher) hashScala(t *Type, v any) (int32, error) {
 		}
 	case float32:
 		switch w := float64(v); {
-		case w == math.Trunc(w) && math.Abs(w) <= 1<<31-1:
+		case w == math.Trunc(w) && w >= math.MinInt32 && w <= math.MaxInt32:
 			return int32(w), nil
 		case w == math.Trunc(w) && math.Abs(w) < 1<<63:
 			return hashScalaLong(int64(w)), nil

@@ -75,6 +75,11 @@ func kinds() []kind {
 			aligned("heap-"+k, heap, job(k, oracle.BaseStates), oracle.Checkpoint, 120),
 			aligned("rocksdb-incremental-"+k, incremental, job(k, oracle.BaseStates), oracle.Checkpoint, at...))
 	}
+	idea, record := job("pojo-idea", oracle.BaseStates), job("record", oracle.BaseStates)
+	idea.Parallelism, record.Parallelism = 3, 3
+	all = append(all,
+		aligned("heap-pojo-idea", heap, idea, oracle.Checkpoint, 120),
+		aligned("rocksdb-canonical-record", rocks, record, oracle.Canonical, 120))
 	all = append(all, savepoints()...)
 	all = append(all, special()...)
 	return append(all, underPressure()...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,9 @@ func (c *changer) changing(cmd *cobra.Command) *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVarP(&c.dry, "dry-run", "n", false, "say what would be done and do nothing")
+	if cmd.Name() != "remap" { // that has another one
+		c.uidFlag(cmd)
+	}
 	return cmd
 }
 
@@ -89,6 +93,11 @@ func follow(p *progress.Progress) func(checkpoint.Progress) {
 func (c *changer) changeTables(d *document.Change) error {
 	fields := [][2]string{{"source", d.Source}, {"destination", d.Destination}}
 	fields = append(fields, volumeFields(d.Result.Linked, d.Result.Copied, d.Result.Rewritten)...)
+	for _, o := range d.Operators {
+		if o.KeyHash != nil {
+			fields = append(fields, [2]string{"key hash", o.Operator + ": " + *o.KeyHash})
+		}
+	}
 	if d.DryRun {
 		fields = append(fields, [2]string{"dry run", "nothing was written"})
 	}
@@ -143,13 +152,27 @@ func change[T int | float64](was, is T) string {
 
 // subtaskTable lists the new subtasks of a plan, of a result only with -o wide.
 func (c *changer) subtaskTable(d *document.Change) *out.Table {
-	t := table(left("OPERATOR"), right("SUBTASK"), left("KEY GROUPS"), left("HASHES"), right("ABOUT BYTES"))
+	columns := []out.Column{left("OPERATOR"), right("SUBTASK"), left("KEY GROUPS"), left("HASHES"), right("ABOUT BYTES")}
+	hashed := slices.ContainsFunc(d.Operators, func(o document.Relayout) bool {
+		return slices.ContainsFunc(o.Subtasks, func(s document.Shared) bool { return s.Hashes != nil })
+	})
+	if !hashed { // Flink's key groups are no intervals of hashes
+		columns = slices.Delete(columns, 3, 4)
+	}
+	t := table(columns...)
 	if !d.DryRun && c.output != asWide {
 		return t
 	}
 	for _, o := range d.Operators {
 		for _, s := range o.Subtasks {
-			t.Row(o.Operator, fmt.Sprint(s.Subtask), fmt.Sprintf("%d-%d", s.FirstGroup, s.LastGroup), s.Hashes, bytesOf(checkpoint.Count(s.Bytes)))
+			row := []string{o.Operator, fmt.Sprint(s.Subtask), fmt.Sprintf("%d-%d", s.FirstGroup, s.LastGroup)}
+			switch {
+			case s.Hashes != nil:
+				row = append(row, *s.Hashes)
+			case hashed:
+				row = append(row, out.Unknown)
+			}
+			t.Row(append(row, bytesOf(checkpoint.Count(s.Bytes)))...)
 		}
 	}
 	return t

@@ -15,10 +15,10 @@ import (
 
 func (a *app) rescale() *cobra.Command {
 	var parallelism uint32
-	var operators, groups, strip []string
+	var operators, groups, strip, hashes []string
 	c := &changer{app: a}
 	c.work = func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error) {
-		r := recovery.Rescaling{Parallelism: parallelism, Operators: map[string]uint32{}, GroupsOf: map[string]uint32{}}
+		r := recovery.Rescaling{Parallelism: parallelism, Operators: map[string]uint32{}, GroupsOf: map[string]uint32{}, KeyHash: map[string]string{}}
 		for _, text := range operators {
 			if err := assign("--operator", text, nil, r.Operators); err != nil {
 				return nil, err
@@ -28,6 +28,13 @@ func (a *app) rescale() *cobra.Command {
 			if err := assign("--key-groups", text, &r.KeyGroups, r.GroupsOf); err != nil {
 				return nil, err
 			}
+		}
+		for _, text := range hashes {
+			uid, formula, ok := cutLast(text, "=")
+			if !ok || r.KeyHash[uid] != "" {
+				return nil, usage("--key-hash %q is not of the form uid=style(field,field), once for each operator", text)
+			}
+			r.KeyHash[uid] = formula
 		}
 		for _, text := range strip {
 			sel, err := inFlightSelector("--strip", text)
@@ -49,7 +56,14 @@ refused (exit code 6), unless --strip leaves it out.
 
 --parallelism is for all operators but those to which the job gave one of their
 own; --operator names one. A job takes the number of key groups from what it is
-restored from, unless it is configured.`,
+restored from, unless it is configured.
+
+Of Flink's checkpoints the state is written again, as a canonical savepoint, and
+another number of key groups takes the hash code of each key. Where a class of
+the job's computes it (a POJO as key) the way is found out from the keys and the
+key groups that they lie in; --key-hash names it where they are too few:
+objects-hash(name,number) is Objects.hash(name, number). "tidemark help
+key-hash" lists the ways.`,
 		Example: "  tidemark rescale --parallelism 8 jobs/ck jobs/ck/savepoint-40\n" +
 			"  tidemark rescale -n --operator count=12 --key-groups 4096 jobs/ck/chk-7 wide",
 	})
@@ -57,9 +71,11 @@ restored from, unless it is configured.`,
 	f.Uint32Var(&parallelism, "parallelism", 0, "parallelism `n` of the operators")
 	f.StringArrayVar(&operators, "operator", nil, "`uid=n`: parallelism of one operator")
 	f.StringArrayVar(&groups, "key-groups", nil, "`n` key groups, or uid=n for one operator")
+	f.StringArrayVar(&hashes, "key-hash", nil, "`uid=formula` of the hash codes of its keys (Flink)")
 	f.StringArrayVar(&strip, "strip", nil, "leave out in-flight data: a `selector`, or all")
 	_ = cmd.RegisterFlagCompletionFunc("operator", a.completeUIDs("="))
 	_ = cmd.RegisterFlagCompletionFunc("key-groups", a.completeUIDs("="))
+	_ = cmd.RegisterFlagCompletionFunc("key-hash", a.completeUIDs("="))
 	return cmd
 }
 
@@ -81,6 +97,15 @@ func assign(flag, text string, all *uint32, of map[string]uint32) error {
 		*all = uint32(n)
 	}
 	return nil
+}
+
+// cutLast cuts a text at the last of a separator: uids may have some.
+func cutLast(text, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(text, sep)
+	if i <= 0 || i+len(sep) == len(text) {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
 }
 
 // inFlightSelector reads what in-flight data is meant; "all" is all of it.

@@ -25,7 +25,7 @@ func (o *opened) Close() error { return errors.Join(o.c.Close(), o.place.Close()
 
 // uidFlag gives a command the flag for uids of a Flink job.
 func (a *app) uidFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&a.uids, "uid", nil, "show a Flink operator by this `uid`, not its hash")
+	cmd.Flags().StringArrayVar(&a.uids, "uid", nil, "show a Flink operator by its `uid`, not hash")
 }
 
 // openNewest opens the checkpoint that a path means, the newest complete one if

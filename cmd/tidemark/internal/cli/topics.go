@@ -17,6 +17,7 @@ func topics() []*cobra.Command {
 		topic("exit-codes", "Exit codes", fixed(exitCodesText)),
 		topic("formats", "Output formats", fixed(formatsText)),
 		topic("selectors", "Naming a part of a checkpoint", fixed(selectorsText)),
+		topic("key-hash", "Hash codes of keys in Flink's checkpoints", fixed(keyHashText)),
 		topic("configuration", "Configuration keys", configurationText),
 	}
 }
@@ -74,6 +75,34 @@ Checkpoints of these formats are read:
 
   tidemark     version 0, the revision that "tidemark version" shows. Until the
                first release a program reads only the revision that it writes.
+`
+
+const keyHashText = `Hash codes of keys in Flink's checkpoints
+
+Flink puts a key into a key group by Java's hashCode. Where a class of the job's
+computes that (a POJO or a case class as key) another number of key groups takes
+the formula. "tidemark rescale" finds it from the keys and the key groups that
+they lie in, and checks every key against it. Too few keys do not tell; then
+
+  --key-hash UID=STYLE(FIELD,FIELD,...)
+
+names the style and the fields in the order in which the class takes them. With
+a style alone the fields are found. CLASS:STYLE(...);CLASS:STYLE(...) names
+several classes.
+
+  objects-hash          Objects.hash, Arrays.hashCode, Eclipse
+  record                record, data class of Kotlin, IntelliJ IDEA; one field
+  idea                  IntelliJ IDEA: true is 1, false 0
+  start-17              r = 17; r = 31*r + field
+  start-17-idea         the same, true is 1, false 0
+  start-7               r = 7; r = 31*r + field
+  commons-lang          HashCodeBuilder, primitive booleans
+  commons-lang-objects  HashCodeBuilder, Boolean objects
+  lombok                @Data, @EqualsAndHashCode, primitive booleans
+  lombok-objects        the same, Boolean objects
+  xor                   the fields' hash codes joined by ^
+  scala-2.12            case class (Scala 2.12); takes no fields
+  scala-2.13            case class (Scala 2.13 and 3)
 `
 
 const selectorsText = `Selectors

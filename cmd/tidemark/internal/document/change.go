@@ -28,13 +28,15 @@ type Change struct {
 }
 
 // Relayout is the plan of an operator. Skew is the largest share of state of a
-// subtask divided by the mean; null without keyed state.
+// subtask divided by the mean; null without keyed state. KeyHash says how the hash
+// codes of the keys' classes are computed; null where that was not asked.
 type Relayout struct {
 	Operator    string   `json:"operator"`
 	Parallelism [2]int   `json:"parallelism"` // before, after
 	KeyGroups   *[2]int  `json:"keyGroups"`
 	Skew        *Skew    `json:"skew"`
 	Subtasks    []Shared `json:"subtasks"`
+	KeyHash     *string  `json:"keyHash"`
 }
 
 // Skew is that before and after.
@@ -46,11 +48,11 @@ type Skew struct {
 // Shared is what a subtask of the new layout gets: its key groups, its hashes
 // and about how many bytes of keyed state and timers.
 type Shared struct {
-	Subtask    int    `json:"subtask"`
-	FirstGroup int    `json:"firstGroup"`
-	LastGroup  int    `json:"lastGroup"`
-	Hashes     string `json:"hashes"` // "[00000000,56000000)"
-	Bytes      Number `json:"bytes"`
+	Subtask    int     `json:"subtask"`
+	FirstGroup int     `json:"firstGroup"`
+	LastGroup  int     `json:"lastGroup"`
+	Hashes     *string `json:"hashes"` // "[00000000,56000000)"; null if they are no interval
+	Bytes      Number  `json:"bytes"`
 }
 
 // Channel is what becomes of the in-flight data of an edge.
@@ -82,7 +84,11 @@ func NewChange(command, source, destination string, dry bool, r *recovery.Result
 		Operators: []Relayout{}, Channels: []Channel{}, Losses: []Loss{}, External: append([]string{}, r.External...),
 		Objects: Volumes{Linked: volume(r.Linked), Copied: volume(r.Copied), Rewritten: volume(r.Rewritten)}}
 	for i := range r.Operators {
-		d.Operators = append(d.Operators, relayout(&r.Operators[i]))
+		o := relayout(&r.Operators[i])
+		if text, ok := r.KeyHash[o.Operator]; ok {
+			o.KeyHash = &text
+		}
+		d.Operators = append(d.Operators, o)
 	}
 	for _, c := range r.Channels {
 		d.Channels = append(d.Channels, Channel{Edge: c.Edge, From: c.From, To: c.To, Fate: c.Fate,
@@ -106,9 +112,14 @@ func relayout(p *recovery.OperatorPlan) Relayout {
 	if before, after := p.SkewBefore(), p.SkewAfter(); after > 0 {
 		d.Skew = &Skew{hundredths(before), hundredths(after)}
 	}
-	for i, iv := range p.Intervals() {
+	intervals := p.Intervals()
+	for i := range p.New.Parallelism {
 		groups := keygroup.RangeOf(i, p.New.Groups, p.New.Parallelism)
-		s := Shared{Subtask: i, FirstGroup: groups.First, LastGroup: groups.Last, Hashes: iv.String(), Bytes: Number(checkpoint.UnknownCount)}
+		s := Shared{Subtask: i, FirstGroup: groups.First, LastGroup: groups.Last, Bytes: Number(checkpoint.UnknownCount)}
+		if i < len(intervals) {
+			text := intervals[i].String()
+			s.Hashes = &text
+		}
 		if i < len(p.After) {
 			s.Bytes = Number(p.After[i])
 		}

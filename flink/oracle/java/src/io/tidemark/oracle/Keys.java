@@ -34,6 +34,37 @@ final class Keys {
         }
     }
 
+    /** A key with the hash code that IntelliJ IDEA used to write, in the order of declaration. */
+    public static class KeyIdea implements Serializable {
+        public long number;
+        public String name;
+        public boolean odd;
+
+        public KeyIdea() {}
+
+        KeyIdea(String name, long number) {
+            this.name = name;
+            this.number = number;
+            odd = number % 2 != 0;
+        }
+
+        @Override
+        public boolean equals(Object o) {
+            return o instanceof KeyIdea k && k.number == number && k.odd == odd && Objects.equals(k.name, name);
+        }
+
+        @Override
+        public int hashCode() {
+            int result = (int) (number ^ (number >>> 32));
+            result = 31 * result + (name != null ? name.hashCode() : 0);
+            result = 31 * result + (odd ? 1 : 0);
+            return result;
+        }
+    }
+
+    /** A key that is a record; Flink serialises it as a POJO. */
+    public record KeyRecord(String name, long number) implements Serializable {}
+
     /** Not all ASCII, and of several lengths. */
     static String name(int i) {
         return i % 5 == 4 ? "ключ-" + i : "key-" + i;
@@ -51,6 +82,8 @@ final class Keys {
             case "string" -> name(i);
             case "tuple2" -> Tuple2.of(name(i), number(i));
             case "pojo" -> new KeyPojo(name(i), number(i));
+            case "pojo-idea" -> new KeyIdea(name(i), number(i));
+            case "record" -> new KeyRecord(name(i), number(i));
             case "row" -> Row.of(name(i), number(i));
             default -> throw new IllegalArgumentException("key type " + type);
         };
@@ -63,6 +96,8 @@ final class Keys {
             case "string" -> Types.STRING;
             case "tuple2" -> Types.TUPLE(Types.STRING, Types.LONG);
             case "pojo" -> Types.POJO(KeyPojo.class);
+            case "pojo-idea" -> Types.POJO(KeyIdea.class);
+            case "record" -> Types.POJO(KeyRecord.class);
             case "row" -> Types.ROW(Types.STRING, Types.LONG);
             default -> throw new IllegalArgumentException("key type " + type);
         };
@@ -74,6 +109,12 @@ final class Keys {
         }
         if (key instanceof KeyPojo p) {
             return p.name + "," + p.number;
+        }
+        if (key instanceof KeyIdea k) {
+            return k.name + "," + k.number;
+        }
+        if (key instanceof KeyRecord k) {
+            return k.name + "," + k.number;
         }
         if (key instanceof Row r) {
             return r.getField(0) + "," + r.getField(1);
