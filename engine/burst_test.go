@@ -31,11 +31,14 @@ func TestBurstsOverTwoBuffers(t *testing.T) {
 	defer st.Close()
 	out := newLedger[counted]()
 	var counts, returned, heap atomic.Int64
-	middle, asked := make(chan struct{}), make(chan struct{})
+	middle, asked, enough := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	graph := func(interrupt bool) *engine.Graph {
 		g := engine.NewGraph("bursts")
 		s := engine.From(g, "numbers", numbers(1, bursts, all), engine.BoundedDisorder(seqTime, 0)).Rebalance()
 		burst := engine.FlatMap(s, func(r numbered, out *engine.Output[numbered]) {
+			if interrupt && r.Seq == 2 {
+				<-enough // the job is not to end by itself
+			}
 			for i := range outputs {
 				if interrupt && r.Seq == 1 && i == outputs/2 {
 					close(middle)
@@ -85,6 +88,7 @@ func TestBurstsOverTwoBuffers(t *testing.T) {
 		spilled += ts.SpilledBytes
 	}
 	job.Cancel(errEnough)
+	close(enough)
 	if err := job.Wait(); !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
