@@ -53,41 +53,60 @@ func (b *Block) Decode(object string, data []byte, kind Kind, ref BlockRef, lim 
 	return nil
 }
 
+// Check is Decode without the rows: it compares the checksum and what the block's
+// header says with ref, and decompresses nothing. The block has no rows then.
+func (b *Block) Check(object string, data []byte, kind Kind, ref BlockRef, lim *Limits) error {
+	_, _, err := b.open(data, kind, ref, lim.orDefault().Block)
+	b.rows = 0
+	if err != nil {
+		return &CorruptError{object, int64(min(ref.Offset, math.MaxInt64)), kind.String() + " block", err}
+	}
+	return nil
+}
+
 func (b *Block) decode(data []byte, kind Kind, ref BlockRef, limit uint64) error {
+	flags, plain, err := b.open(data, kind, ref, limit)
+	if err != nil {
+		return err
+	}
+	if err := b.expand(flags[:], plain[:]); err != nil {
+		return err
+	}
+	return b.columns()
+}
+
+// open compares the block with what ref states, up to and with its header.
+func (b *Block) open(data []byte, kind Kind, ref BlockRef, limit uint64) (flags [maxColumns]byte, plain [maxColumns]uint64, err error) {
 	if uint64(len(data)) < uint64(ref.Length) {
-		return truncated(uint64(len(data)), uint64(ref.Length))
+		return flags, plain, truncated(uint64(len(data)), uint64(ref.Length))
 	}
 	if uint64(len(data)) > uint64(ref.Length) {
-		return malformed("%d bytes for a block of %d", len(data), ref.Length)
+		return flags, plain, malformed("%d bytes for a block of %d", len(data), ref.Length)
 	}
 	if ref.Length <= crcSize {
-		return malformed("block of %d bytes", ref.Length)
+		return flags, plain, malformed("block of %d bytes", ref.Length)
 	}
 	if ref.Decoded != unstated && uint64(ref.Decoded) > limit {
-		return overLimit("decoded length", uint64(ref.Decoded), limit)
+		return flags, plain, overLimit("decoded length", uint64(ref.Decoded), limit)
 	}
 	// First the checksum, then the content: nothing below has to cope with
 	// accidental damage, only with hostile writers. The stored checksum alone
 	// would do for that; the parent's tells whether it is the right block.
 	body, crc, stored := splitChecksum(data)
 	if crc != stored || crc != ref.CRC {
-		return checksumError(crc, stored, ref.CRC)
+		return flags, plain, checksumError(crc, stored, ref.CRC)
 	}
-	flags, plain, err := b.header(body, kind)
-	if err != nil {
-		return err
+	if flags, plain, err = b.header(body, kind); err != nil {
+		return flags, plain, err
 	}
 	if b.decoded > limit {
-		return overLimit("decoded length", b.decoded, limit)
+		return flags, plain, overLimit("decoded length", b.decoded, limit)
 	}
 	if uint64(b.rows) != uint64(ref.Rows) || ref.Decoded != unstated && b.decoded != uint64(ref.Decoded) {
-		return malformed("%d rows in %d decoded bytes, the parent states %d in %d",
+		return flags, plain, malformed("%d rows in %d decoded bytes, the parent states %d in %d",
 			b.rows, b.decoded, ref.Rows, ref.Decoded)
 	}
-	if err := b.expand(flags[:], plain[:]); err != nil {
-		return err
-	}
-	return b.columns()
+	return flags, plain, nil
 }
 
 // checksumError tells a damaged block from an intact one at the wrong place.

@@ -26,6 +26,46 @@ func UpdateChecksum(crc uint32, data []byte) uint32 {
 	return crc32.Update(crc, castagnoli, data)
 }
 
+// Sealed reports whether tail, the last bytes of a block, is the stored form of
+// the checksum of what stands before it, for tools that read a block piecewise.
+func Sealed(crc uint32, tail [crcSize]byte) bool {
+	return bits.RotateLeft32(binary.LittleEndian.Uint32(tail[:]), -crcRotation) == crc
+}
+
+// JoinChecksums is the CRC-32C of what crc covers followed by length bytes whose
+// own checksum is next. It takes less than a microsecond however long they
+// are, so that bytes need not be read by the processor once for their block
+// and once for their object.
+func JoinChecksums(crc, next uint32, length uint64) uint32 {
+	// Appending a zero byte multiplies the checksum, as a polynomial over GF(2),
+	// by x^8 modulo that of CRC-32C; so crc is multiplied by x^(8·length).
+	for k := 3; length > 0; k, length = k+1, length>>1 {
+		if length&1 != 0 {
+			crc = multiply(crc, powers[k%len(powers)])
+		}
+	}
+	return crc ^ next
+}
+
+// powers are x^(2^k) for k = 0 … 30; the next would be the first again, since the
+// order of x divides 2^31 - 1.
+var powers = func() (p [31]uint32) {
+	p[0] = 1 << 30 // x: the highest bit is x^0
+	for k := 1; k < len(p); k++ {
+		p[k] = multiply(p[k-1], p[k-1])
+	}
+	return p
+}()
+
+// multiply multiplies two polynomials, bits reflected, modulo that of CRC-32C.
+func multiply(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		product ^= b & -(a >> 31)
+		b = b>>1 ^ crc32.Castagnoli&-(b&1)
+	}
+	return product
+}
+
 // appendChecksum appends the stored form of the checksum of dst[from:] and
 // returns the plain form too.
 func appendChecksum(dst []byte, from int) ([]byte, uint32) {

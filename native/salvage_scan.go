@@ -1,7 +1,6 @@
 package native
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -157,7 +156,7 @@ func (c *scanner) intact(length uint64) (bool, error) {
 	if n, err := c.f.ReadAt(stored[:], int64(c.at+length-checksumSize)); n < len(stored) {
 		return false, short(err)
 	}
-	return crc == binary.LittleEndian.Uint32(stored[:]), nil
+	return format.Sealed(crc, stored), nil
 }
 
 // read reads a whole block.

@@ -57,6 +57,19 @@ func (s *checksum) add(at uint64, data []byte) {
 	}
 }
 
+// join takes the bytes of a block at an offset, whose checksum up to the stored
+// one is known to be crc.
+func (s *checksum) join(at uint64, block []byte, crc uint32) {
+	if at != s.at {
+		s.broken = true
+	}
+	if !s.broken {
+		tail := max(len(block)-4, 0)
+		s.crc = format.JoinChecksums(s.crc, format.UpdateChecksum(crc, block[tail:]), uint64(len(block)))
+		s.at += uint64(len(block))
+	}
+}
+
 // sliceCheck is a slice as the object's check sees it.
 type sliceCheck struct {
 	format.Slice
@@ -256,8 +269,7 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 		} else {
 			walk = begin() // the block before may have been left out
 		}
-		o.roll.add(st.ref.Offset, st.raw)
-		if err := st.decode(); err != nil {
+		if err := o.look(st); err != nil {
 			o.found++
 			place := s.place
 			place.Offset, place.Length = int64(st.ref.Offset), int64(st.ref.Length)
@@ -268,9 +280,11 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 			if err := o.c.damaged(err, place, problem, o.report); err != nil {
 				return err
 			}
-			walk = begin() // the order begins anew behind a gap
+			o.roll.broken = true // no matter: the damage has been named
+			walk = begin()       // the order begins anew behind a gap
 			continue
 		}
+		o.roll.join(st.ref.Offset, st.raw, st.ref.CRC)
 		if o.records {
 			if err := walk.block(&st.block, st.ref); err != nil {
 				place := s.place
@@ -287,6 +301,15 @@ func (o *objectCheck) slice(ctx context.Context, s *sliceCheck) error {
 	}
 	o.roll.add(s.Offset, index)
 	return nil
+}
+
+// look checks the block that was loaded, and decodes it if its records are to be
+// checked.
+func (o *objectCheck) look(st *stream) error {
+	if o.records {
+		return st.decode()
+	}
+	return st.block.Check(st.h.name, st.raw, st.kind, st.ref, &o.c.limits)
 }
 
 // explainIndex names the bit whose flip explains a damaged index.
