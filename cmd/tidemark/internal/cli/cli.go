@@ -61,12 +61,17 @@ func run(args []string, stdout, stderr io.Writer, more ...func(*app) *cobra.Comm
 		root.AddCommand(m(a))
 	}
 	root.SetArgs(args)
+	printed := &printer{w: stdout}
+	root.SetOut(printed)
 	ran, err := root.ExecuteContextC(ctx)
 	if ran != nil && ran.HasParent() {
 		a.verb = ran.Name()
 	}
 	if err != nil && !a.started {
 		err = usageError{err}
+	}
+	if err == nil {
+		err = printed.err
 	}
 	// What a cancelled call returns says only that it was cancelled; the cause
 	// says by which signal.
@@ -75,6 +80,21 @@ func run(args []string, stdout, stderr io.Writer, more ...func(*app) *cobra.Comm
 	}
 	a.complain(err)
 	return exitCode(err)
+}
+
+// printer remembers the first error of printing what cobra prints itself, help,
+// and drops.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	if p.err == nil {
+		p.err = err
+	}
+	return n, err
 }
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. The

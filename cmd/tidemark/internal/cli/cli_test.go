@@ -42,6 +42,7 @@ func TestExitCodes(t *testing.T) {
 		{place.ErrScheme, 5},
 		{fmt.Errorf("%w: %w", checkpoint.ErrDamaged, &format.CorruptError{}), 1},
 		{&format.CorruptError{}, 1},
+		{&format.CorruptError{Err: fmt.Errorf("%w: %w", format.ErrMissing, store.ErrNotExist)}, 1},
 		{&store.Error{Op: "lock", Err: store.ErrLocked}, 6},
 		{engine.ErrFenced, 6},
 		{&engine.RestoreError{}, 6},
@@ -227,7 +228,7 @@ tidemark: operator "count", subtask 1: a call has not returned for 1m1s, at a re
 tidemark: operator "count", subtask 1: the call has returned, after 1m30s
 tidemark: chk-6 failed: disk full
 tidemark: 10s  10 records/s  chk-4: 2.0 KiB in 2ms  backpressure 10%
-tidemark: checkpoints: 1 completed, 1 failed; took 1.5ms at the median, 1.5ms at most
+tidemark: checkpoints: 1 completed, 1 failed; took 1.5ms (median), 1.5ms at most
 tidemark: at most: start delay 20ms, aligned 1m30s, in flight 5.0 MiB
 tidemark: tasks: busy 30%, backpressured 50%, idle 20%
 `

@@ -31,9 +31,10 @@ func (a *app) convert() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert SRC DST",
 		Short: "Make a savepoint of Flink of one of ours, or the other way round",
-		Long: `Move a job to Apache Flink or from there. --to flink makes a canonical savepoint,
-which Flink 1.20 and 2.x restore with any state backend. --to tidemark makes a
-savepoint of ours of a savepoint or a checkpoint of Flink (heap, RocksDB).
+		Long: `Move a job to Apache Flink or from there. --to flink makes a canonical
+savepoint, which Flink 1.20 and 2.x restore with any state backend. --to
+tidemark makes a savepoint of ours of a savepoint or a checkpoint of Flink
+(heap, RocksDB).
 
 Keyed state, timers, lists and broadcast state are converted, with their types;
 "tidemark convert -n" shows which type becomes which. A struct becomes a Row,
@@ -44,12 +45,12 @@ are taken where they fit. Flink's files often have hashes of uids only; --uid
 names them.
 
 What cannot be converted is refused (exit code 6): in-flight data, which
-"tidemark strip" leaves out, keys whose hash code in Java is not known, values of
-unknown serialisers. --drop leaves a state or an operator out; sources and sinks
-hold state that means something to their own connector only.
+"tidemark strip" leaves out, keys whose hash code in Java is not known, values
+of unknown serialisers. --drop leaves a state or an operator out; sources and
+sinks hold state that means something to their own connector only.
 
-DST must not exist, and the directory that it is in must. If the command fails or
-is interrupted, nothing is left there.`,
+DST must not exist, and the directory that it is in must. If the command fails
+or is interrupted, nothing is left there.`,
 		Example: "  tidemark convert --to flink jobs/ck/savepoint-7 flink/savepoint-7\n" +
 			"  tidemark convert --to flink --struct count=tuple -n jobs/ck savepoint\n" +
 			"  tidemark convert --to tidemark --uid count flink/savepoint-ab12 savepoint-1",

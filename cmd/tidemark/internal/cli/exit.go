@@ -119,7 +119,7 @@ func exitCode(err error) int {
 		return exitFound
 	case errors.Is(err, engine.ErrFenced):
 		return exitRefused
-	case errors.As(err, &damage) && errors.Is(err, format.ErrDamaged): // also when a task met it
+	case errors.As(err, &damage) && (errors.Is(err, format.ErrDamaged) || errors.Is(err, format.ErrMissing)): // also when a task met it
 		return exitFound
 	case errors.As(err, &task):
 		return exitJob

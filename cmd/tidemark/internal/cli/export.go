@@ -24,11 +24,11 @@ func (a *app) export() *cobra.Command {
 		Short: "Write state and in-flight records as JSON lines, CSV or Parquet",
 		Long: `Write the entries of states and the in-flight records as rows of a table, for
 other programs: operator, state, kind, edge, subtask, key_group, hash, key,
-namespace, value, time, detail. If all that is selected has keys or values of one
-struct type, its fields have columns of their own ("value.count").
+namespace, value, time, detail. If all that is selected has keys or values of
+one struct type, its fields have columns of their own ("value.count").
 
 The result goes to stdout, or to a new file that appears when it is complete.`,
-		Example: "  tidemark export jobs/ck operator=count,state=counter --format parquet --to counter.parquet\n" +
+		Example: "  tidemark export jobs/ck operator=count --format parquet --to counts.parquet\n" +
 			"  tidemark export jobs/ck/chk-7 kind=input-channel --format csv",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {

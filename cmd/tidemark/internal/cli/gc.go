@@ -26,10 +26,10 @@ func (a *app) gc() *cobra.Command {
 in the folder shared, in directories that were never committed, and strays in
 those of checkpoints. Without --apply nothing is changed.
 
-Jobs may run meanwhile. An object stays if it is younger than --min-age, which is
-never below twice the longest checkpoint timeout found, or not older than the
-newest run on the root: that run may be about to use it. If one checkpoint does
-not read nothing is deleted (exit code 6), since it may use anything.`,
+Jobs may run meanwhile. An object stays if it is younger than --min-age, which
+is never below twice the longest checkpoint timeout found, or not older than
+the newest run on the root: that run may be about to use it. If one checkpoint
+does not read nothing is deleted (exit code 6), since it may use anything.`,
 		Example: "  tidemark gc jobs/ck\n  tidemark gc --apply --min-age 48h jobs/ck",
 		Args:    exactly(1, "one ROOT"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -35,22 +35,23 @@ only what would be lost, after reading all of it. SRC is never changed.
 
 A damaged block costs only its entries, a damaged buffer in flight only the
 records that touch it. Objects that lie under each other's names are found. A
-lost manifest is replaced by its copy; if both are lost, by what the data objects
-say of themselves, as far as they are of one writer and do not contradict each
-other. What reads but belongs to no operator for certain (pieces of records in
-flight, entries of foreign objects) goes to DST/lost-and-found.jsonl.
+lost manifest is replaced by its copy; if both are lost, by what the data
+objects say of themselves, as far as they are of one writer and do not
+contradict each other. What reads but belongs to no operator for certain
+(pieces of records in flight, entries of foreign objects) goes to
+DST/lost-and-found.jsonl.
 
 --older fills holes of keyed state and timers from an older checkpoint of the
 job: these keys are then as of the older checkpoint, and what happened to them
 since is lost. Without it they are gone, as if never seen.
 
 DST must not exist. The result is a savepoint of the same snapshot: call it
-savepoint-N or anything else but chk-N; a job goes on from it with "tidemark run
-JOB --restore DST". What was lost is printed, and stands in the result: "tidemark
-inspect DST" shows it.
+savepoint-N or anything else but chk-N; a job goes on from it with "tidemark
+run JOB --restore DST". What was lost is printed, and stands in the result:
+"tidemark inspect DST" shows it.
 
-Exit codes: 0 if nothing was lost, 1 for a plan with losses, 3 with --apply for a
-result with losses.`,
+Exit codes: 0 if nothing was lost, 1 for a plan with losses, 3 with --apply for
+a result with losses.`,
 		Example: "  tidemark salvage jobs/ck/chk-7 jobs/ck/savepoint-8\n" +
 			"  tidemark salvage jobs/ck/chk-7 jobs/ck/savepoint-8 --apply\n" +
 			"  tidemark salvage --older jobs/ck/chk-6 jobs/ck/chk-7 rescued --apply",

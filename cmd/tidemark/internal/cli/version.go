@@ -35,7 +35,7 @@ func (a *app) version() *cobra.Command {
 			case asLines:
 				return out.JSONLine(a.stdout, d)
 			}
-			_, err := fmt.Fprintf(a.stdout, "tidemark %s (commit %s, %s, %s), format version %d revision %d\n",
+			_, err := fmt.Fprintf(a.stdout, "tidemark %s\ncommit   %s\nbuilt    %s, %s\nformat   version %d revision %d\n",
 				d.Version, d.Commit, d.Go, d.Platform, d.FormatVersion, d.FormatRevision)
 			return err
 		},

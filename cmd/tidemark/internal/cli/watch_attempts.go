@@ -61,7 +61,7 @@ func (e *endedAttempts) summary() []string {
 	}
 	list := []string{fmt.Sprintf("checkpoints: %d completed, %d failed", e.completed, e.failed)}
 	if s := history.Summarise(e.newest); s.Duration != nil {
-		list[0] += fmt.Sprintf("; took %s at the median, %s at most", millis(s.Duration.P50), millis(s.Duration.Max))
+		list[0] += fmt.Sprintf("; took %s (median), %s at most", millis(s.Duration.P50), millis(s.Duration.Max))
 		text := "at most:"
 		if s.StartDelay != nil && s.Alignment != nil {
 			text += fmt.Sprintf(" start delay %s, aligned %s,", millis(s.StartDelay.Max), millis(s.Alignment.Max))
