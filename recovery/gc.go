@@ -109,6 +109,7 @@ type collector struct {
 	used    map[string]bool
 	twins   map[twin]bool // of used objects
 	gone    []store.Info  // deleted by passes before this one
+	flink   foreign
 }
 
 // twin tells objects that may be names of one file.
@@ -199,6 +200,7 @@ func (g *collector) candidates(ctx context.Context) error {
 // meanwhile.
 func (g *collector) read(ctx context.Context) (again bool, err error) {
 	g.seen, g.dirs, g.homes, g.used, g.timeout = nil, map[string]bool{}, map[string]bool{}, map[string]bool{}, 0
+	g.flink = foreign{}
 	infos, err := g.o.List(ctx)
 	if err != nil {
 		return false, err
@@ -207,6 +209,7 @@ func (g *collector) read(ctx context.Context) (again bool, err error) {
 	for _, info := range infos {
 		g.seen = append(g.seen, identity(info))
 		g.dirs[info.Path] = true
+		g.flink.note(info)
 		path := "/" + info.Path
 		g.homes[path[:strings.LastIndexByte(path, '/')]] = true
 	}
@@ -277,6 +280,9 @@ func (g *collector) readOne(ctx context.Context, path string) (err error) {
 			return err
 		}
 		g.used[o.Name] = true
+		if g.flink.bases != nil {
+			g.flink.bases[o.Name[strings.LastIndexByte(o.Name, '/')+1:]] = true
+		}
 	}
 	timeout := defaultTimeout
 	if s, ok := c.(checkpoint.Configured); ok && g.o.ParseTimeout != nil {
@@ -316,6 +322,9 @@ func (g *collector) ours(name string) bool {
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 {
 		return false
+	}
+	if decides, garbage := g.flink.decides(name); decides {
+		return garbage
 	}
 	dir, base := name[:i], name[i+1:]
 	if home, ok := strings.CutSuffix("/"+dir, "/"+layout.Shared); ok && g.homes[home] {

@@ -19,6 +19,7 @@ type pile struct {
 	*mem.Store
 	now     time.Time
 	uses    map[string][]string // by path of a complete checkpoint
+	kind    checkpoint.Kind     // of all of them
 	partial []string            // paths that were never committed
 	broken  string              // path that does not read
 	timeout string
@@ -57,10 +58,10 @@ func (p *pile) list(context.Context) (infos []checkpoint.Info, err error) {
 		p.listed(p.lists)
 	}
 	for path := range p.uses {
-		infos = append(infos, checkpoint.Info{Path: path, Status: checkpoint.Complete})
+		infos = append(infos, checkpoint.Info{Path: path, Kind: p.kind, Status: checkpoint.Complete})
 	}
 	for _, path := range p.partial {
-		infos = append(infos, checkpoint.Info{Path: path, Status: checkpoint.Incomplete})
+		infos = append(infos, checkpoint.Info{Path: path, Kind: p.kind, Status: checkpoint.Incomplete})
 	}
 	slices.SortFunc(infos, func(a, b checkpoint.Info) int { return strings.Compare(a.Path, b.Path) })
 	return infos, nil
