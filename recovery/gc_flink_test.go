@@ -33,7 +33,7 @@ func flinkPile(t *testing.T) *pile {
 	}
 	p.add(t, 0, "b/shared/"+uuid(6))
 	p.add(t, 0, "a/shared/"+uuid(51), "a/shared/dir/"+uuid(52), "a/chk-6/"+uuid(53), "a/chk-7/"+uuid(54), "b/shared/"+uuid(55))
-	p.add(t, 0, "a/taskowned/"+uuid(71), "a/chk-7/_tidemark-losses.json", "a/chk-7/notes.txt", "a/shared/README", "a/savepoint-1-2/"+uuid(72), uuid(73),
+	p.add(t, 0, "a/taskowned/"+uuid(71), "a/chk-7/_tidemark-losses.json", "a/chk-7/notes.txt", "a/shared/readme", "a/savepoint-1-2/"+uuid(72), uuid(73),
 		"c/shared/"+uuid(74), "a/dstl/"+uuid(75))
 	p.now = p.now.Add(48 * time.Hour)
 	p.add(t, 0, "a/shared/"+uuid(76))
