@@ -24,15 +24,39 @@ type trial struct {
 	adapt func(*oracle.Job)
 	// conf is on top of the sample's configuration.
 	conf map[string]string
-	// stripped says that nothing in flight arrives.
-	stripped bool
-	flinks   []oracle.Version
-	short    bool // part of make test
+	// stripped says that nothing in flight arrives; noFlights that nothing arrives at
+	// the keyed operator, noPending that nothing does at the sink.
+	stripped, noFlights, noPending bool
+	// damage, if it is set, damages the source, and takes what is lost then from what
+	// must be found.
+	damage func(t *testing.T, j *job, s *oracle.Sample, want *wanted)
+	flinks []oracle.Version
+	short  bool // part of make test
+}
+
+// wanted is what a real Flink must find and do.
+type wanted struct {
+	state   oracle.View
+	flights []int64  // records that arrive at the keyed operator
+	pending []string // lines that arrive at the sink
 }
 
 // restore runs a trial on one version of Flink.
 func restore(t *testing.T, v oracle.Version, s *oracle.Sample, tr trial) {
 	j := copied(t, s)
+	want := &wanted{state: s.Snapshot.State, flights: oracle.IDs(s.InFlight)}
+	if s.Request.Job.SinkEdge != "" {
+		want.pending = s.Request.Job.PendingOutputs(s.Snapshot)
+	}
+	if tr.stripped || tr.noFlights {
+		want.flights = nil
+	}
+	if tr.stripped || tr.noPending {
+		want.pending = nil
+	}
+	if tr.damage != nil {
+		tr.damage(t, j, s, want)
+	}
 	j.apply(t, tr.edit, "result")
 	for i, e := range tr.then {
 		must(t, os.Rename(j.root+"/result", j.root+"/source"))
@@ -42,12 +66,12 @@ func restore(t *testing.T, v oracle.Version, s *oracle.Sample, tr trial) {
 	}
 	// The source is gone: the result stands alone.
 	must(t, os.RemoveAll(j.root+"/checkpoints"))
-	flinkRestores(t, v, j.root, s, tr)
+	flinkRestores(t, v, j.root, s, tr, want)
 }
 
 // flinkRestores requires that Flink finds the sample's state in "result", and does
 // with it what the sample foretells.
-func flinkRestores(t *testing.T, v oracle.Version, root string, s *oracle.Sample, tr trial) {
+func flinkRestores(t *testing.T, v oracle.Version, root string, s *oracle.Sample, tr trial, found *wanted) {
 	t.Helper()
 	job := s.Request.Job
 	if tr.adapt != nil {
@@ -61,17 +85,10 @@ func flinkRestores(t *testing.T, v oracle.Version, root string, s *oracle.Sample
 	}
 	got := oracle.Start(t, v).Must(t, oracle.Request{Job: job, Conf: conf, Dir: oracle.Bucket + "/again", S3Root: root, JobID: strings.Repeat("2", 32),
 		From: oracle.Bucket + "/result", Claim: claim, Finish: true})
-	flights := oracle.IDs(s.InFlight)
-	var pending []string
-	if tr.stripped {
-		flights = nil
-	} else if job.SinkEdge != "" {
-		pending = job.PendingOutputs(s.Snapshot)
-	}
-	want := job.Expect(s.Snapshot.State, flights)
+	want := job.Expect(found.state, found.flights)
 	for what, diff := range map[string]string{
-		"restored state": oracle.Diff(s.Snapshot.State.Keyed, got.Restored.Keyed),
-		"output":         oracle.DiffLines(append(slices.Clone(want.Outputs), pending...), got.Outputs),
+		"restored state": oracle.Diff(found.state.Keyed, got.Restored.Keyed),
+		"output":         oracle.DiffLines(append(slices.Clone(want.Outputs), found.pending...), got.Outputs),
 		"final state":    oracle.Diff(want.Final, got.Final.Keyed),
 	} {
 		if diff != "" {

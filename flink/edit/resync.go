@@ -63,9 +63,8 @@ const (
 // have. Of all ways to cut the run into elements and damaged gaps the one with the
 // most elements and the fewest gaps is taken.
 //
-// doubtful counts elements that were left out because the damage may be their
-// length: it is one bit away from reaching to where the elements go on, and what
-// seems to be damage would be their end.
+// doubtful counts elements that were left out because they may be damaged too, or
+// because the damage may be their length; see doubt.
 func (r run) elements() (kept []span, doubtful int) {
 	c := chains{run: r}
 	if kept = c.prefix(); len(r.data) > maxResync {
@@ -259,9 +258,7 @@ func (c *chains) enter(at int) int32 {
 	return c.score[at]
 }
 
-// settle takes away the elements in front of gaps that are in doubt: if the damage is
-// explained by one wrong bit of their length, and not by one wrong byte in the head
-// of what follows.
+// settle takes away the elements in front of gaps that are in doubt.
 func (c *chains) settle(list []span) (kept []span, doubtful int) {
 	for i, s := range list {
 		on := len(c.data)
@@ -279,12 +276,20 @@ func (c *chains) settle(list []span) (kept []span, doubtful int) {
 	return kept, doubtful
 }
 
-// doubt reports whether an element is in doubt in front of a gap.
+// doubt reports whether an element is in doubt in front of a gap: if the damage may
+// reach into it, or be one wrong bit of its length. One wrong byte in the head of
+// what follows explains the gap better than either.
 func (c *chains) doubt(s span, on int) bool {
 	if len(c.data)-s.to > lengthSize {
-		want, have := uint32(on-s.to-lengthSize), binary.BigEndian.Uint32(c.data[s.to:])
+		head := c.data[s.to : s.to+lengthSize]
+		want, have := uint32(on-s.to-lengthSize), binary.BigEndian.Uint32(head)
 		if n := bytesApart(want, have); n == 0 || n == 1 && isElement(int32(want), c.data[s.to+lengthSize]) {
 			return false
+		}
+		// Bytes that were overwritten lie together: if the first one of the head is
+		// right, nothing in front of it is wrong. Zeros are right where zeros were.
+		if head[0] != byte(want>>24) || have == 0 && c.data[s.to-1] == 0 {
+			return true
 		}
 	}
 	return bits.OnesCount32(uint32(on-s.from-lengthSize)^binary.BigEndian.Uint32(c.data[s.from:])) == 1
