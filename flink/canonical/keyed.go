@@ -79,13 +79,15 @@ func OpenKeyed(ctx context.Context, src *flink.Checkpoint, op *metadata.Operator
 	k.list = list
 	for i := range k.list {
 		p := &k.list[i]
-		if err := k.readHeader(p); err != nil && !k.tolerates(err) {
+		if err := k.readHeader(p); err != nil && k.o.Lost == nil {
 			return nil, err
 		} else if err != nil {
 			p.broken = err
 		}
 	}
-	k.lendHeaders()
+	if err := k.lendHeaders(); err != nil {
+		return nil, err
+	}
 	for i := range k.list {
 		p := &k.list[i]
 		if p.header == nil {

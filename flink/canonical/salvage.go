@@ -1,11 +1,13 @@
 package canonical
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/flink/metadata"
 	"github.com/tidemark-io/tidemark/flink/serde"
 	"github.com/tidemark-io/tidemark/flink/sst"
@@ -56,18 +58,44 @@ func (k *Keyed) lose(h Hole) {
 }
 
 // lendHeaders gives the parts whose header does not read that of another one: all
-// subtasks of a job describe their states alike.
-func (k *Keyed) lendHeaders() {
+// subtasks of a job describe their states alike. A class that is not known is damage
+// only if others have a header.
+func (k *Keyed) lendHeaders() error {
 	for i := range k.list {
-		if p := &k.list[i]; p.broken != nil {
-			for _, o := range k.list {
-				if o.header != nil && !o.lent {
-					p.header, p.lent = o.header, true
-					break
-				}
+		p := &k.list[i]
+		if p.broken == nil {
+			continue
+		}
+		for _, o := range k.list {
+			if o.header != nil && !o.lent {
+				p.header, p.lent = o.header, true
+				break
 			}
 		}
+		if !k.tolerates(p.broken) && (!p.lent || !errors.Is(p.broken, wire.ErrUnsupported)) {
+			return p.broken
+		}
 	}
+	return nil
+}
+
+// StrangeHeader reports whether the description of one subtask's keyed state, and not
+// that of another's, has something that is not known.
+func StrangeHeader(ctx context.Context, src *flink.Checkpoint, op *metadata.Operator) (bool, error) {
+	k := &Keyed{ctx: ctx, src: src, op: op}
+	list, err := k.parts()
+	if err != nil {
+		return false, nil // what it is, is said where it is opened
+	}
+	strange, known := false, false
+	for i := range list {
+		err := k.readHeader(&list[i])
+		if errors.As(err, new(*store.Error)) || ctx.Err() != nil {
+			return false, err
+		}
+		strange, known = strange || errors.Is(err, wire.ErrUnsupported), known || err == nil && list[i].header != nil
+	}
+	return strange && known, nil
 }
 
 // salvageOf is eachOf of what reads.

@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/flink/canonical"
 	"github.com/tidemark-io/tidemark/flink/metadata"
 	"github.com/tidemark-io/tidemark/flink/wire"
+	"github.com/tidemark-io/tidemark/store"
 )
 
 // mend is what a salvage decides and has to write.
@@ -112,6 +114,13 @@ func (j *job) salvageKeyed() error {
 				return err
 			}
 			hurt = hurt || is
+		}
+		if !hurt && hasKeys(op) {
+			is, err := canonical.StrangeHeader(j.ctx, j.src, op)
+			if err != nil && !errors.Is(err, store.ErrNotExist) {
+				return err
+			}
+			hurt = is
 		}
 		if hurt {
 			j.rewriteOf(op)
