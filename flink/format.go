@@ -37,7 +37,7 @@ type Format struct {
 
 type options struct {
 	roots  []string // paths of the store's root, none if unknown
-	bases  []string // URIs of the store's root
+	bases  []base
 	uids   []string
 	limits *metadata.Limits
 	show   func(dir string) string
@@ -63,7 +63,30 @@ func WithRoot(path string) Option {
 // "s3://bucket": URIs below it are names in the store. A copy of a bucket can so be
 // read in any place.
 func WithBase(uri string) Option {
-	return func(o *options) { o.bases = append(o.bases, strings.TrimRight(uri, "/")) }
+	return WithPath(uri, "")
+}
+
+// WithPath tells where the files are now whose URIs begin with the given one: below
+// a name in the store. Of several that fit, the longest counts.
+func WithPath(uri, below string) Option {
+	return func(o *options) {
+		o.bases = append(o.bases, base{strings.TrimRight(uri, "/"), below})
+		slices.SortStableFunc(o.bases, func(a, b base) int { return len(b.uri) - len(a.uri) })
+	}
+}
+
+// base is a URI and what its files lie below in the store, "" for the root.
+type base struct{ uri, below string }
+
+// name is the name in the store of a file below the base.
+func (b base) name(uri string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(uri, b.uri+"/")
+	if !ok && strings.HasPrefix(b.uri, "/") { // a path stands for the URI of a file too
+		if scheme, path := cutURI(uri); scheme == "file" {
+			rest, ok = strings.CutPrefix(path, b.uri+"/")
+		}
+	}
+	return layout.Join(b.below, rest), ok
 }
 
 // WithUIDs names uids of the job's operators. Metadata before version 5 has hashes

@@ -79,7 +79,7 @@ func (c *Checkpoint) Locate(ctx context.Context, h metadata.StreamHandle) (Locat
 // locateURI fills in where an absolute URI leads.
 func (c *Checkpoint) locateURI(ctx context.Context, l Location) (Location, error) {
 	for _, base := range c.f.opts.bases {
-		if name, below := strings.CutPrefix(l.URI, base+"/"); below {
+		if name, below := base.name(l.URI); below {
 			l.Where, l.Name = Inside, name
 			if store.CheckName(name) != nil {
 				l.Where, l.Name = Illegal, ""

@@ -201,3 +201,28 @@ func TestListAndOpen(t *testing.T) {
 		t.Errorf("by the metadata's path: %v", err)
 	}
 }
+
+// Paths say where files are now: whole segments count, the longest fitting path
+// first, and a path without scheme stands for a file's URI; nothing leads upwards.
+func TestPaths(t *testing.T) {
+	root, dir := write(t, &metadata.RelativeFile{Path: own, Size: 5})
+	st, err := local.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	c, err := flink.NewFormat(st, flink.WithPath("s3://b", "all"), flink.WithPath("s3://b/log/", "changes"), flink.WithPath("/mnt/ck", ""), flink.WithBase("gs://b")).
+		OpenCheckpoint(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, want := range map[string]string{
+		"s3://b/x/y": "all/x/y", "s3://b/log/y": "changes/y", "s3://b/logs/y": "all/logs/y", "file:/mnt/ck/a": "a", "file:///mnt/ck/a/b": "a/b", "/mnt/ck/a": "a",
+		"gs://b/a": "a", "s3://bb/x": "", "hdfs://h/mnt/ck/a": "", "s3://b/../x": "",
+	} {
+		l, err := c.Locate(t.Context(), &metadata.File{Path: uri, Size: 1})
+		if err != nil || l.Name != want || (l.Where == flink.Inside) != (want != "") {
+			t.Errorf("%s: %+v, %v, want %q", uri, l, err, want)
+		}
+	}
+}

@@ -228,7 +228,7 @@ func (c *Checkpoint) checkRefs(ctx context.Context, report func(checkpoint.Findi
 		}
 	}
 	if outside > 0 {
-		report(c.finding(firstOutside, checkpoint.Warning, fmt.Sprintf("%d file(s) lie outside %s and were not looked for, the first is %q; name the folder above both to check them",
+		report(c.finding(firstOutside, checkpoint.Warning, fmt.Sprintf("%d file(s) lie outside %s and were not looked for, the first is %q; name the folder above both, or where they are with --path OLD=NEW, to check them",
 			outside, c.root(), firstOutside.loc.URI), ErrOutside))
 	}
 	if moved > 0 {

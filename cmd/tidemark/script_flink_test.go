@@ -27,6 +27,18 @@ func copySample(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// copyBucket copies everything that the job of a sample wrote to a folder, and names
+// the sample's checkpoint below it in $CHK.
+func copyBucket(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := oracle.ReadSample(filepath.Join(ts.Getenv("REPO"), "testdata", "flink", filepath.FromSlash(args[0])))
+	ts.Check(err)
+	bucket := filepath.Join(s.Dir, "s3")
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(bucket)))
+	below, err := filepath.Rel(bucket, s.Metadata())
+	ts.Check(err)
+	ts.Setenv("CHK", filepath.ToSlash(below))
+}
+
 // hostileText is what no terminal may get.
 const hostileText = "\x1b[31mred\u202e\x07"
 

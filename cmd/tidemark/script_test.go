@@ -82,7 +82,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "sample": copySample, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines,
+			"flink": writeFlink, "sample": copySample, "bucket": copyBucket, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines,
 			"awaitobject": awaitObject, "objects": objects, "damage": damageObject, "copyobject": copyObject, "downloaded": downloaded, "requested": requested, "unconditional": unconditional,
 			"interrupted": interrupted,
 		},

@@ -156,7 +156,7 @@ func (j *job) outside(ref metadata.Ref, l flink.Location) error {
 			"the same command with --external-files keep, or strip the operator")
 	}
 	return checkpoint.Refuse(place, fmt.Sprintf("its %s lies in %s, outside the folder that was opened", ref.Role, l.URI),
-		"move the checkpoint and that file below one folder, or the same command with --external-files keep (the job will look for the file where it is)")
+		"say where it is with --path OLD=NEW, or the same command with --external-files keep (the job will look for the file where it is)")
 }
 
 // unmergeFiles makes operator state handles of merged files ordinary ones: in

@@ -42,8 +42,10 @@ func (c *changer) changing(cmd *cobra.Command) *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVarP(&c.dry, "dry-run", "n", false, "say what would be done and do nothing")
-	if cmd.Name() != "remap" { // that has another one
-		c.uidFlag(cmd)
+	if cmd.Name() == "remap" { // which has another --uid
+		c.pathFlag(cmd)
+	} else {
+		c.flinkFlags(cmd)
 	}
 	return cmd
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/progress"
 )
 
@@ -28,7 +29,7 @@ type app struct {
 	output string // -o
 	json   bool
 	quiet  bool
-	uids   []string // --uid, of commands that have it
+	flink  place.Flink // --uid and --path, of commands that have them
 	color  string
 	// progress is --progress, live what shows it, nil if nothing does.
 	progress string

@@ -67,7 +67,7 @@ or is interrupted, nothing is left there.`,
 	f.BoolVar(&c.nullable, "nullable", false, "make fields of rows and POJOs optional")
 	f.StringArrayVar(&c.drop, "drop", nil, "leave out state: a `selector`")
 	f.StringVar(&c.external, "external-files", "", "`what` to do with files outside: keep, drop")
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	f.BoolVarP(&c.dry, "dry-run", "n", false, "say what would be done and do nothing")
 	return cmd
 }

@@ -46,7 +46,7 @@ Exit code 0: equal; 1: different.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	flags.BoolVar(&c.summary, "summary", false, "counts of all states, equal ones too; nothing single")
 	flags.BoolVar(&c.keys, "keys", false, "list what differs, without values")
 	flags.BoolVar(&c.values, "values", false, "list what differs, with the values of both sides")

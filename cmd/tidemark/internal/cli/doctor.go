@@ -41,11 +41,12 @@ Exit code 1 says that something is damaged, 4 that no checkpoint is intact.`,
 	}
 	cmd.Flags().StringVar(&level, "level", checkpoint.LevelRefs.String(), "`level` of verify, refs if not given")
 	cmd.Flags().Lookup("level").DefValue = ""
+	a.pathFlag(cmd)
 	return cmd
 }
 
 func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, now time.Time) error {
-	p, err := place.Open(ctx, path)
+	p, err := place.Open(ctx, path, a.flink)
 	if err != nil {
 		return err
 	}

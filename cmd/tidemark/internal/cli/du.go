@@ -41,12 +41,12 @@ how evenly it is spread over the key groups.`,
 	flags.SortFlags = false
 	flags.BoolVar(&groups, "key-groups", false, "read the state and show the sizes of its key groups")
 	flags.BoolVar(&orphans, "orphans", false, "list the orphaned objects (documents always do)")
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	return cmd
 }
 
 func (a *app) measure(ctx context.Context, path string, groups, orphans bool) error {
-	p, err := place.Open(ctx, path, a.uids...)
+	p, err := place.Open(ctx, path, a.flink)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,7 @@ var classes = []struct {
 	{checkpoint.ErrExists, exitRefused},
 	{recovery.ErrBusy, exitRefused},
 	{place.ErrParent, exitUsage},
+	{place.ErrPath, exitUsage},
 	{recovery.ErrNotReadable, exitUnsupported},
 	{place.ErrScheme, exitUnsupported},
 	{place.ErrAmbiguous, exitUsage},

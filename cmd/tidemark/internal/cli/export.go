@@ -50,7 +50,7 @@ The result goes to stdout, or to a new file that appears when it is complete.`,
 	flags.StringVar(&format, "format", string(export.JSONL), "`format`: jsonl (if not given), csv, parquet")
 	flags.StringVar(&to, "to", "", "write a new `file` instead of stdout")
 	flags.Lookup("format").DefValue = ""
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	return cmd
 }
 

@@ -45,12 +45,12 @@ does not read nothing is deleted (exit code 6), since it may use anything.`,
 	flags.BoolVar(&apply, "apply", false, "delete what was found")
 	flags.BoolVarP(&dry, "dry-run", "n", false, "delete nothing, in spite of --apply")
 	flags.StringVar(&age, "min-age", "24h", "how old an object must be")
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	return cmd
 }
 
 func (a *app) collect(ctx context.Context, path string, apply bool, age time.Duration) error {
-	p, err := place.Open(ctx, path, a.uids...)
+	p, err := place.Open(ctx, path, a.flink)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ type historyWants struct {
 }
 
 func (a *app) showHistory(ctx context.Context, args []string, want historyWants) error {
-	p, err := place.Open(ctx, args[0])
+	p, err := place.Open(ctx, args[0], place.Flink{})
 	if err != nil {
 		return err
 	}

@@ -37,12 +37,12 @@ If PATH is a root, the newest complete checkpoint is shown.`,
 	flags.BoolVar(&want.Objects, "objects", false, "list the stored objects")
 	flags.BoolVar(&want.KeyGroups, "key-groups", false, "list the key groups of each subtask")
 	flags.BoolVar(&want.Settings, "settings", false, "list the job's configuration")
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	return cmd
 }
 
 func (a *app) inspectPath(ctx context.Context, path string, want document.Lists) error {
-	p, err := place.Open(ctx, path, a.uids...)
+	p, err := place.Open(ctx, path, a.flink)
 	if err != nil {
 		return err
 	}

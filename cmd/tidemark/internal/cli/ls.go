@@ -84,7 +84,7 @@ func list(ctx context.Context, paths []string) ([]document.Line, error) {
 }
 
 func listOne(ctx context.Context, path string) ([]document.Line, error) {
-	p, err := place.Open(ctx, path)
+	p, err := place.Open(ctx, path, place.Flink{})
 	if err != nil {
 		return nil, err
 	}

@@ -23,15 +23,22 @@ type opened struct {
 // Close closes both.
 func (o *opened) Close() error { return errors.Join(o.c.Close(), o.place.Close()) }
 
-// uidFlag gives a command the flag for uids of a Flink job.
-func (a *app) uidFlag(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&a.uids, "uid", nil, "show a Flink operator by its `uid`, not hash")
+// flinkFlags gives a command the flags about checkpoints of Flink: names of
+// operators and places of files.
+func (a *app) flinkFlags(cmd *cobra.Command) {
+	a.pathFlag(cmd)
+	cmd.Flags().StringArrayVar(&a.flink.UIDs, "uid", nil, "show a Flink operator by its `uid`, not hash")
+}
+
+// pathFlag gives a command the flag for places of Flink's files.
+func (a *app) pathFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&a.flink.Paths, "path", nil, "`old=new`: where files of a URI are (Flink)")
 }
 
 // openNewest opens the checkpoint that a path means, the newest complete one if
 // it is a root, and says which that is. The caller closes it.
 func (a *app) openNewest(ctx context.Context, path string) (*opened, error) {
-	p, err := place.Open(ctx, path, a.uids...)
+	p, err := place.Open(ctx, path, a.flink)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ a result with losses.`,
 
 // run opens both ends, and the older checkpoint, and salvages.
 func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
-	p, err := place.Open(ctx, src, s.uids...)
+	p, err := place.Open(ctx, src, s.flink)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ key is written as its type is printed, as JSON, or as bare text: --key JFK,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	flags.StringVar(&s.key, "key", "", "show what concerns this `key` only")
 	flags.Uint64Var(&s.limit, "limit", 100, "show at most `n` rows; 0: all")
 	flags.BoolVar(&s.raw, "raw", false, "bytes as hexadecimal digits, channels buffer by buffer")

@@ -85,7 +85,7 @@ of 70, 7, 5, 4 and 1 that occurred.`,
 	flags.StringVar(&v.sumsIn, "manifest", "", "compare all objects with such a `file`")
 	flags.StringVar(&v.stateFile, "resume", "", "remember in a `file` what is intact; go on there")
 	flags.Lookup("max-duration").DefValue = "0s"
-	a.uidFlag(cmd)
+	a.flinkFlags(cmd)
 	return cmd
 }
 
@@ -202,7 +202,7 @@ func (v *verifier) run(ctx context.Context, paths []string) (err error) {
 
 // path checks the checkpoints that a path means.
 func (v *verifier) path(ctx context.Context, path string) error {
-	p, err := place.Open(ctx, path, v.uids...)
+	p, err := place.Open(ctx, path, v.flink)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ const glance = 100_000
 // that a checkpoint's folder lies in, however deep. A path that is a checkpoint
 // stands for itself. All names below the path are listed.
 func Roots(ctx context.Context, path string) ([]string, error) {
-	p, err := Open(ctx, path)
+	p, err := Open(ctx, path, Flink{})
 	if err != nil {
 		return nil, err
 	}

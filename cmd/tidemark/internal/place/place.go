@@ -25,12 +25,12 @@ import (
 // where one checkpoint is needed.
 var ErrAmbiguous = errors.New("several jobs have checkpoints here; name the folder of one")
 
-// formats lists the formats, in the order they are probed. The uids are those that
-// the user named.
-func formats(st store.Store, root string, uids []string) []checkpoint.Format {
-	opts := []flink.Option{flink.WithUIDs(uids...), flink.WithShow(func(dir string) string {
+// formats lists the formats, in the order they are probed. The options are what the
+// user said about checkpoints of Flink.
+func formats(st store.Store, root string, opts []flink.Option) []checkpoint.Format {
+	opts = append(opts, flink.WithShow(func(dir string) string {
 		return filepath.Join(root, filepath.FromSlash(dir))
-	})}
+	}))
 	// Flink names files by the paths they had: with and without links.
 	if IsAddress(root) {
 		opts = append(opts, flink.WithRoot(root))
@@ -55,19 +55,26 @@ type Place struct {
 	Path string // of one checkpoint below the root; "" for the root itself
 
 	store   Root
+	mounted *mounted // the store, if files lie outside
 	formats []checkpoint.Format
 }
 
 // Open finds the root of a path: a root, a checkpoint's directory in it, or a
 // manifest in that. References of a checkpoint are relative to the root, so the
 // root has to be opened even if one checkpoint is meant. The caller closes the
-// place. The uids name operators of which a checkpoint has only a hash.
-func Open(ctx context.Context, path string, uids ...string) (*Place, error) {
+// place.
+func Open(ctx context.Context, path string, of Flink) (*Place, error) {
 	root, below, st, err := split(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Place{Root: root, Path: below, store: st, formats: formats(st, root, uids)}, nil
+	p := &Place{Root: root, Path: below, store: st}
+	opts, err := of.options(ctx, p)
+	if err != nil {
+		return nil, errors.Join(err, p.store.Close())
+	}
+	p.formats = formats(p.store, root, opts)
+	return p, nil
 }
 
 // splitPath cuts a local path into a root and what is below it.
@@ -113,7 +120,14 @@ func has(dir, name string) bool {
 func (p *Place) Close() error { return p.store.Close() }
 
 // Show is the path that leads from here to something below the root.
-func (p *Place) Show(below string) string { return Join(p.Root, below) }
+func (p *Place) Show(below string) string {
+	if p.mounted != nil {
+		if at, rest := p.mounted.find(below); at != nil {
+			return Join(at.address, rest)
+		}
+	}
+	return Join(p.Root, below)
+}
 
 // Remedy makes a command that names things below the root one that works from
 // here.

@@ -52,7 +52,7 @@ func TestPaths(t *testing.T) {
 		{dir + "/chk-4", dir, "chk-4"}, // its name tells, even without a manifest
 	}
 	for _, tt := range tests {
-		p, err := Open(t.Context(), tt.path)
+		p, err := Open(t.Context(), tt.path, Flink{})
 		if err != nil {
 			t.Errorf("%s: %v", tt.path, err)
 			continue
@@ -70,7 +70,7 @@ func TestPaths(t *testing.T) {
 		"s3://bucket/ck":              ErrScheme,
 		dir + "/chk-1/MANIFEST/below": nil, // an error of the file system, whatever its name
 	} {
-		if _, err := Open(t.Context(), path); err == nil || want != nil && !errors.Is(err, want) {
+		if _, err := Open(t.Context(), path, Flink{}); err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", path, err, want)
 		}
 	}
@@ -80,7 +80,7 @@ func TestPaths(t *testing.T) {
 func TestHere(t *testing.T) {
 	dir := root(t)
 	t.Chdir(filepath.Join(dir, "savepoint-2"))
-	p, err := Open(t.Context(), ".")
+	p, err := Open(t.Context(), ".", Flink{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestMovedSavepoint(t *testing.T) {
 	if err := os.Rename(filepath.Join(root(t), "savepoint-2"), moved); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Open(t.Context(), moved)
+	p, err := Open(t.Context(), moved, Flink{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestMovedSavepoint(t *testing.T) {
 func TestNewestAndBefore(t *testing.T) {
 	ctx := context.Background()
 	dir := root(t)
-	p, err := Open(t.Context(), dir)
+	p, err := Open(t.Context(), dir, Flink{})
 	if err != nil {
 		t.Fatal(err)
 	}
