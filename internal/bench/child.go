@@ -59,6 +59,7 @@ var tasks = map[string]func(context.Context, params) (figures, error){
 	"wide":     prepareWide,
 	"large":    prepareLarge,
 	"sample":   prepareSample,
+	"sum":      sumFiles,
 	"pressure": underPressure,
 }
 

@@ -125,6 +125,7 @@ var rows = []row{
 	{"inspect", inspectRow},
 	{"memory", memoryRow},
 	{"flink-memory", flinkMemoryRow},
+	{"verify", verifyRow},
 	{"change", changeRow},
 }
 

@@ -98,7 +98,7 @@ func (s *sample) manifest(keyGroups int) *format.Manifest {
 		Operators: []format.Operator{
 			{UID: sampleSource, Name: sampleSource, Parallelism: sampleTasks, KeySchema: format.None, MinWatermark: 10, MaxWatermark: 20},
 			{UID: sampleUID, Name: sampleUID, Parallelism: sampleTasks, KeyGroups: uint32(keyGroups), Task: 1, MinWatermark: 5, MaxWatermark: 15}},
-		Edges:   []format.Edge{{ID: sampleEdge, From: 0, To: 1, Partitioner: format.Keyed, Alignment: format.Unaligned}},
+		Edges:   []format.Edge{{ID: sampleEdge, From: 0, To: 1, Partitioner: format.Keyed, Alignment: format.Unaligned, Keys: format.None}},
 		Schemas: []*format.Schema{text, number, signed, profile, order},
 	}
 	const none = format.None
