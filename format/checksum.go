@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
+	"sync"
 )
 
 // crcSize is the length of a stored checksum.
@@ -39,23 +40,27 @@ func Sealed(crc uint32, tail [crcSize]byte) bool {
 func JoinChecksums(crc, next uint32, length uint64) uint32 {
 	// Appending a zero byte multiplies the checksum, as a polynomial over GF(2),
 	// by x^8 modulo that of CRC-32C; so crc is multiplied by x^(8·length).
-	for k := 3; length > 0; k, length = k+1, length>>1 {
-		if length&1 != 0 {
-			crc = multiply(crc, powers[k%len(powers)])
+	for place := 0; length > 0; place, length = place+1, length>>8 {
+		if digit := length & 0xff; digit != 0 {
+			crc = multiply(crc, shifts()[place][digit])
 		}
 	}
 	return crc ^ next
 }
 
-// powers are x^(2^k) for k = 0 … 30; the next would be the first again, since the
-// order of x divides 2^31 - 1.
-var powers = func() (p [31]uint32) {
-	p[0] = 1 << 30 // x: the highest bit is x^0
-	for k := 1; k < len(p); k++ {
-		p[k] = multiply(p[k-1], p[k-1])
+// shifts are x^(8·digit·256^place), for lengths written with digits of a byte.
+var shifts = sync.OnceValue(func() *[8][256]uint32 {
+	var all [8][256]uint32
+	unit := uint32(1 << 23) // x^8: the highest bit is x^0
+	for place := range all {
+		all[place][0] = 1 << 31
+		for digit := 1; digit < 256; digit++ {
+			all[place][digit] = multiply(all[place][digit-1], unit)
+		}
+		unit = multiply(all[place][255], unit)
 	}
-	return p
-}()
+	return &all
+})
 
 // multiply multiplies two polynomials, bits reflected, modulo that of CRC-32C.
 func multiply(a, b uint32) (product uint32) {

@@ -18,7 +18,7 @@ func TestJoinChecksums(t *testing.T) {
 			t.Fatalf("joined %08x, expected %08x", got, want)
 		}
 	})
-	// Long ones wrap the table of powers: 2^28 zero bytes are as many doublings.
+	// Long ones: bytes that are not there in memory, by doubling.
 	crc, zeros := Checksum([]byte("tidemark")), Checksum([]byte{0})
 	for n := uint64(1); n <= 1<<34; n *= 2 {
 		half := JoinChecksums(JoinChecksums(crc, zeros, n), zeros, n)
