@@ -158,6 +158,26 @@ func (m *ManifestReader) readBlock(block *Block, kind Kind, ref BlockRef) error 
 	return block.Decode(m.opt.Object, data, kind, ref, &lim)
 }
 
+// CheckBlocks reads the whole manifest, block by block, and compares checksums
+// without decoding anything. The error is a [*CorruptError], or one of the
+// underlying reader.
+func (m *ManifestReader) CheckBlocks() error {
+	for i := range m.blocks {
+		t := &m.blocks[i]
+		data, err := readBlock(m.r, m.opt.Object, t.kind, t.ref, &m.lim)
+		if err != nil {
+			return err
+		}
+		if len(data) <= crcSize {
+			return m.damage(t.ref.Offset, t.kind.String()+" block", malformed("block of %d bytes", len(data)))
+		}
+		if _, crc, stored := splitChecksum(data); crc != stored || crc != t.ref.CRC {
+			return m.damage(t.ref.Offset, t.kind.String()+" block", checksumError(crc, stored, t.ref.CRC))
+		}
+	}
+	return nil
+}
+
 // readSummary reads the summary and compares it with the header.
 func (m *ManifestReader) readSummary() error {
 	if n := m.rows[KindSummary]; n != 1 {

@@ -3,6 +3,7 @@ package reader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
@@ -60,7 +61,8 @@ func (f *Format) Open(ctx context.Context, path string) (checkpoint.Checkpoint, 
 }
 
 // List yields what lies directly below a path, which may be "" for the root,
-// ascending by id. Only manifests' summaries are read.
+// ascending by id. Manifests are read whole, to compare their checksums, but not
+// decoded.
 func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Info, error] {
 	return func(yield func(checkpoint.Info, error) bool) {
 		dirs, err := Dirs(ctx, f.st, path)
@@ -85,10 +87,19 @@ func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Inf
 func (f *Format) describe(ctx context.Context, d Dir) (checkpoint.Info, error) {
 	c, err := Open(ctx, f.st, d.Path, f.opts...)
 	if err == nil {
+		// Opening has read the two ends of the manifest. A listing must not call
+		// complete what no restore can read, so here all of it is looked at.
+		damage := c.manifest.CheckBlocks()
+		if damage != nil && !isDamage(damage) {
+			return checkpoint.Info{}, errors.Join(fmt.Errorf("reading the manifest of %s: %w", d.Path, damage), c.Close())
+		}
 		info := infoOf(d.Path, c.manifest)
 		info.Notes = c.Notes()
 		if len(info.Notes) > 0 {
-			info.Status, info.Reason = checkpoint.Damaged, info.Notes[0].Err
+			damage = info.Notes[0].Err
+		}
+		if damage != nil {
+			info.Status, info.Reason = checkpoint.Damaged, damage
 		}
 		return info, c.Close()
 	}

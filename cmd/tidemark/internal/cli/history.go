@@ -29,7 +29,8 @@ them in detail. The last 1,000 that ended are kept, failed ones too.
   took       from the trigger to the end
   delay      the longest time from the trigger to a subtask's first barrier
   aligned    the longest time from a subtask's first barrier to its last
-  in flight  buffered records that became part of the checkpoint
+  in flight  buffered records that became part of the checkpoint: raw, as they
+             lay in the buffers; "tidemark ls" shows their size as stored
   size       what was written
 
 The details have these by task, as minimum, mean, percentiles and maximum over
@@ -167,7 +168,7 @@ func (a *app) printHistory(d *document.History) error {
 		}
 		return errors.Join(lines(a, "attempt", listed(d.Attempts))(), lines(a, "damaged", listed(d.Damaged))())
 	}
-	t := table(right("ID"), left("KIND"), left("STATUS"), keep("BEGAN"), right("TOOK"), right("DELAY"), right("ALIGNED"), right("IN FLIGHT"), right("SIZE"))
+	t := table(right("ID"), left("KIND"), left("STATUS"), keep("BEGAN"), right("TOOK"), right("DELAY"), right("ALIGNED"), right("RAW IN FLIGHT"), right("SIZE"))
 	if a.output == asWide {
 		t.Wide = true
 		t.Head = append(t.Head, right("PROCESSED"), right("RUN"), right("ACKNOWLEDGED"), left("MESSAGE"))

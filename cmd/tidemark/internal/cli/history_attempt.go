@@ -58,7 +58,7 @@ func attemptFields(d *document.Attempt) [][2]string {
 	add("start delay", took(r.StartDelay)+" at most")
 	add("aligned", took(r.Alignment)+" at most")
 	add("processed", out.Bytes(uint64(r.Processed)))
-	add("in flight", out.Bytes(uint64(r.Persisted)))
+	add("in flight, raw", out.Bytes(uint64(r.Persisted)))
 	add("size", out.Bytes(uint64(r.Checkpointed)))
 	return fields
 }
@@ -88,7 +88,7 @@ func (a *app) printTask(t *document.AttemptTask) error {
 	spread(f, "start delay", s.StartDelay, millis)
 	spread(f, "aligned", s.Alignment.Duration, millis)
 	spread(f, "processed", s.Alignment.Processed, short)
-	spread(f, "in flight", s.Alignment.Persisted, short)
+	spread(f, "in flight, raw", s.Alignment.Persisted, short)
 	spread(f, "sync", s.Phases.Sync, millis)
 	spread(f, "async", s.Phases.Async, millis)
 	spread(f, "size", s.Checkpointed, short)
@@ -122,7 +122,7 @@ func spread[T ~int64 | ~uint64](t *out.Table, name string, d *history.Distributi
 }
 
 func (a *app) subtaskTable(subtasks []history.Subtask) *out.Table {
-	t := table(right("SUBTASK"), left("STATUS"), right("TOOK"), right("DELAY"), right("ALIGNED"), right("SYNC"), right("ASYNC"), right("IN FLIGHT"), right("SIZE"))
+	t := table(right("SUBTASK"), left("STATUS"), right("TOOK"), right("DELAY"), right("ALIGNED"), right("SYNC"), right("ASYNC"), right("RAW IN FLIGHT"), right("SIZE"))
 	if a.output == asWide {
 		t.Head = append(t.Head, left("BARRIERS"), right("PROCESSED"), right("BUFFER"), right("TO CONSUME"), right("BUSY"), right("BACKPRESSURED"), right("IDLE"))
 	}

@@ -139,6 +139,29 @@ func listed[T any](items []T) iter.Seq2[T, error] {
 	}
 }
 
+// rawOf says how large stored in-flight data is when it is not compressed, which
+// is what a restore has to hold and what "tidemark history" counts; "" if that is
+// not known, or nothing is in flight.
+func rawOf(d *document.Inspect) string {
+	var raw uint64
+	for _, o := range d.Operators {
+		for _, s := range o.States {
+			if !s.Kind.InFlight() {
+				continue
+			}
+			n, known := checkpoint.Count(s.Decoded).Known()
+			if !known {
+				return ""
+			}
+			raw += n
+		}
+	}
+	if raw == 0 {
+		return ""
+	}
+	return " stored, " + out.Bytes(raw) + " raw"
+}
+
 // inspectTables prints the head as fields and the rest as tables.
 func (a *app) inspectTables(d *document.Inspect) error {
 	info := d.Info()
@@ -146,7 +169,7 @@ func (a *app) inspectTables(d *document.Inspect) error {
 		{"path", d.Path}, {"kind", string(d.Kind)}, {"id", fmt.Sprint(info.ID)}, {"job", info.Job}, {"created", out.Time(info.Created)},
 		{"status", string(d.Status)}, {"format", "version " + info.Version + ", written by " + info.Software},
 		{"run", runOf(info)}, {"state", countOf(info.Entries) + " entries, " + bytesOf(info.Bytes)},
-		{"in flight", countOf(info.InFlight.Records) + " records, " + bytesOf(info.InFlight.Bytes)},
+		{"in flight", countOf(info.InFlight.Records) + " records, " + bytesOf(info.InFlight.Bytes) + rawOf(d)},
 		{"watermarks", span(info.Watermarks)},
 	}
 	if info.Finished {

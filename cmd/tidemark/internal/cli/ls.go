@@ -24,7 +24,10 @@ those in all directories below it too:
   complete    its manifest reads
   incomplete  data without a manifest: being written, or never committed
   damaged     its manifest does not read
-  unreadable  too new for this program, or not permitted`,
+  unreadable  too new for this program, or not permitted
+
+BYTES and IN FLIGHT are sizes as stored; "tidemark inspect" shows data in flight
+also as it was in the buffers, as "tidemark history" counts it.`,
 		Example: "  tidemark ls jobs/ck\n  tidemark ls --json jobs/ck\n  tidemark ls -r gs://bucket",
 		Args:    atLeast(1, "one PATH or more"),
 		RunE: func(cmd *cobra.Command, args []string) error {
