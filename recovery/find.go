@@ -18,8 +18,8 @@ var ErrKey = errors.New("no operator has such a key")
 // Find yields everything that concerns one key, given as text: its entries in
 // keyed state and timers, found by its hash; items of lists and of broadcast
 // state that are the key or contain it; and in-flight records of its hash, of
-// which in theory one in 2^32 may be of another key. Lists and in-flight data
-// are read whole.
+// which in theory one in 2^32 may be of another key, or, where they were not sent
+// by key, those that contain it. Lists and in-flight data are read whole.
 //
 // The key is parsed for each operator by the schema of its keys. If no operator
 // can parse it, the error is [ErrKey].
@@ -91,7 +91,7 @@ func (f *finding) printKeys(ctx context.Context) error {
 			return err
 		}
 		key, ok := f.keys[st.Operator]
-		if !ok || done[st.Operator] || !fieldsOf(st.Kind).hash {
+		if !ok || done[st.Operator] || !fieldsOf(st.Kind).hash && st.Kind != checkpoint.Floors { // which each keyed operator has
 			continue
 		}
 		done[st.Operator] = true
@@ -207,11 +207,20 @@ func (f *finding) inFlight(ctx context.Context, yield func(Content, error) bool)
 	if !ok || f.sel.Kind != "" && !f.sel.Kind.InFlight() {
 		return nil
 	}
+	printer, prints := f.c.(checkpoint.Printer)
+	var text []byte
 	for r, err := range joiner.Records(ctx, f.sel) {
 		if err != nil {
 			return err
 		}
-		if r.HasHash && f.hashes[uint32(r.Hash)] && !yield(Content{Record: &r}, nil) {
+		hit := r.HasHash && f.hashes[uint32(r.Hash)]
+		if !r.HasHash && r.Element == checkpoint.ElementRecord && prints && r.State.ValueType != "" {
+			var v any
+			if text, err = printer.AppendValue(text[:0], r.State, checkpoint.FieldValue, r.Payload); err == nil {
+				hit = unmarshal(text, &v) == nil && f.contains(v)
+			}
+		}
+		if hit && !yield(Content{Record: &r}, nil) {
 			return errEnough
 		}
 	}

@@ -181,8 +181,8 @@ func (p *RowPrinter) Record(r *checkpoint.Record) Row {
 	case checkpoint.ElementRecord:
 		p.value, row.Value = p.field(p.value, &row, checkpoint.FieldValue, r.Payload)
 	case checkpoint.ElementTorn:
-		p.value = appendHex(p.value[:0], r.Payload)
-		row.Value = p.value
+		// It is no value of the record's type, for which tables may have columns.
+		row.Detail = append(row.Detail, checkpoint.Detail{Name: "bytes", Value: hex.EncodeToString(r.Payload)})
 	case checkpoint.ElementStatus:
 		status := "active"
 		if len(r.Payload) == 1 && r.Payload[0] == 2 {

@@ -2,11 +2,13 @@ package export
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -69,6 +71,33 @@ func TestText(t *testing.T) {
 	}
 	if r := rows[2]; r[9] != "key-0" || r[10] != "0" || r[11] != "1000" || !strings.Contains(r[12], `"element":"record"`) {
 		t.Errorf("row %q", r)
+	}
+}
+
+// torn is a checkpoint in which a piece of a record is left in flight.
+type torn struct{ *reader.Model }
+
+func (m torn) Records(ctx context.Context, sel checkpoint.Selector) iter.Seq2[checkpoint.Record, error] {
+	return func(yield func(checkpoint.Record, error) bool) {
+		for r, err := range m.Model.Records(ctx, sel) {
+			if r.Element == checkpoint.ElementRecord {
+				r.Element, r.Payload = checkpoint.ElementTorn, r.Payload[:2]
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A piece of a record has no place in the columns of its type.
+func TestTornRecord(t *testing.T) {
+	c := torn{sample(t).(*reader.Model)}
+	for _, f := range Formats {
+		got, n := export(t, c, f, "kind=input-channel")
+		if n == 0 || f == JSONL && !strings.Contains(got, `"element":"torn"`) || f == JSONL && !strings.Contains(got, `"bytes":"`) {
+			t.Errorf("%s: %d rows\n%s", f, n, got)
+		}
 	}
 }
 
