@@ -74,6 +74,11 @@ func (k *keyed) withoutKey(none bool) {
 	k.turn++ // so that states look
 }
 
+// CurrentKey is the hash of the current key, for what is emitted while it is that.
+func (k *keyed) CurrentKey() (hash uint32, ok bool) {
+	return uint32(k.sum >> 32), k.turn > 0 && !k.noKey
+}
+
 // needKey fails the job if there is no current key.
 func (k *keyed) needKey(what string) {
 	if k.noKey {

@@ -100,7 +100,7 @@ func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool
 		if d.ahead != nil {
 			d.ahead.next(c)
 		}
-		payload, timestamp, _, tag, ok := c.Read()
+		payload, timestamp, hash, tag, ok := c.Read()
 		if !ok {
 			return true, c.Err()
 		}
@@ -114,6 +114,7 @@ func (d *decoder[T]) Run(t *runtime.Task, channel int, c *exchange.Cursor) (bool
 			if n != len(payload) {
 				return false, errTrailing(n, len(payload))
 			}
+			t.Inherit(hash, tag)
 			d.next.push(record, timestamp)
 		}
 		if t.Attention() {

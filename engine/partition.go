@@ -49,6 +49,9 @@ func (s Stream[T]) by(p format.Partitioner) Stream[T] {
 // is the planned one: what was to be forwarded to another number of subtasks is
 // rebalanced.
 func newSender[T any](l leg[T], r runtime.Route) receiver[T] {
+	if r.ByKey {
+		return &inheritingSender[T]{env: r.Env, part: r.Partition, codec: l.codec, lowest: r.Lowest}
+	}
 	s := sender[T]{env: r.Env, part: r.Partition, codec: l.codec, channels: r.Channels}
 	switch r.Partitioner {
 	case format.Rebalance:
@@ -102,6 +105,28 @@ func (s *sender[T]) send(channel int, record T, timestamp int64) {
 	b := s.codec.Append(exchange.AppendRecord(s.part.Begin(channel), timestamp), record)
 	exchange.EndFrame(b, 0)
 	if err := s.part.End(channel, b); err != nil {
+		s.env.Fail(err)
+	}
+}
+
+// inheritingSender sends records to the subtask of the same number, with the hash
+// of the key that they were emitted for (R7).
+type inheritingSender[T any] struct {
+	env    *runtime.Env
+	part   *exchange.Partition
+	codec  Codec[T]
+	lowest uint32 // stands for no key
+}
+
+func (s *inheritingSender[T]) push(record T, timestamp int64) {
+	hash, ok := s.env.CurrentKey()
+	tag := exchange.TagRecord | exchange.FlagHash | exchange.FlagTimestamp
+	if !ok {
+		hash, tag = s.lowest, tag|exchange.FlagNoKey
+	}
+	b := s.codec.Append(exchange.AppendFrame(s.part.Begin(0), tag, hash, timestamp), record)
+	exchange.EndFrame(b, 0)
+	if err := s.part.End(0, b); err != nil {
 		s.env.Fail(err)
 	}
 }

@@ -33,7 +33,7 @@ import (
 // f must not change in. C needs a codec, derived or given by [CursorCodec].
 func FlatMapResumable[A, C, B any](s Stream[A], uid string, f func(in A, cursor C, out *Output[B]) (next C, done bool, err error), opts ...Option) Stream[B] {
 	codecs := unfinishedCodecs[A, C](s.g, uid, s.legs[0], opts)
-	node := attach(s, &runtime.Node{UID: uid, Name: uid, Stateful: true, Alone: true,
+	node := attach(s, &runtime.Node{UID: uid, Name: uid, Stateful: true, Alone: true, Holds: true,
 		New: func() runtime.Operator { return &resumableOp[A, C, B]{f: f, codecs: codecs} }}, opts)
 	s.g.emits(node)
 	return newStream[B](s.g, node)

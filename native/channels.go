@@ -56,9 +56,7 @@ func (j *job) receivers(operator, subtask int) []uint32 {
 		}
 		mapping := c.mapping
 		if mapping == nil && !c.redistribute {
-			if down, _ := rescale.MappersOf(partitioners[e.Partitioner]); down != rescale.Unsupported {
-				mapping = rescale.Plan(down, c.old, c.next)
-			}
+			mapping = rescale.Plan(c.down, c.old, c.next)
 		}
 		if subtask < len(mapping) {
 			for _, old := range mapping[subtask] {

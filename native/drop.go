@@ -79,9 +79,10 @@ type channel struct {
 	partly       bool // some sub-streams are
 	gone         bool // the edge itself is
 	redistribute bool // the receiver has another layout
-	keyed        bool
+	keyed        bool // receivers follow from hashes in the records
+	down         rescale.Mapper
 	mapping      rescale.Mapping
-	old, next    rescale.Layout // of the receiver
+	old, next    rescale.Layout // of the receiver, or of the operator whose keys its records have
 	flight       *flight        // where its buffers lie; nil unless they are looked at
 	lost         tally
 	records      uint64 // in the result
@@ -125,23 +126,31 @@ func (j *job) decideChannels() error {
 	for i, e := range j.src.edges {
 		c := &j.channels[i]
 		c.bytes, c.records = j.src.inFlightBytes(i), e.InFlightRecords
-		c.keyed = e.Partitioner == format.Keyed
 		c.old, c.next = j.layoutOf(e.To)
+		c.down, _ = rescale.MappersOf(partitioners[e.Partitioner])
+		if e.Keys != format.None {
+			c.old, c.next = j.layoutOf(e.Keys)
+			c.down = rescale.Range
+		}
+		c.keyed = c.down == rescale.Range
 		j.decideDropped(i, c)
 		was, is := j.layoutOf(e.From)
 		same := c.old.Parallelism == c.next.Parallelism
 		if c.keyed {
 			same = rescale.SameCuts(c.old, c.next)
 		}
-		down, _ := rescale.MappersOf(partitioners[e.Partitioner])
-		fixed := down == rescale.Unsupported || e.Partitioner == format.Custom
+		fixed := c.down == rescale.Unsupported || e.Partitioner == format.Custom
 		if fixed && c.bytes > 0 && !c.whole && !(same && was.Parallelism == is.Parallelism) {
 			reasons = append(reasons, j.cannot(e))
 			continue
 		}
+		if e.Keys != format.None && c.bytes > 0 && !c.whole && !j.inherits(i) {
+			reasons = append(reasons, j.cannotByKey(e))
+			continue
+		}
 		c.redistribute = !same && !c.gone
-		if c.redistribute && down != rescale.Unsupported {
-			c.mapping = rescale.Plan(down, c.old, c.next)
+		if c.redistribute && c.down != rescale.Unsupported {
+			c.mapping = rescale.Plan(c.down, c.old, c.next)
 		}
 	}
 	if len(reasons) > 0 {
@@ -171,6 +180,18 @@ func (j *job) cannot(e format.Edge) checkpoint.Finding {
 	return checkpoint.Finding{Severity: checkpoint.Error, Place: place,
 		Problem: fmt.Sprintf("%d records are in flight on the %s connection %s and cannot be redistributed: %s", e.InFlightRecords, partitioners[e.Partitioner], e.ID, why),
 		Remedy:  "the same command with --strip '" + sel.String() + "', which drops these records"}
+}
+
+// cannotByKey says why the in-flight data of an edge cannot follow the keys of its
+// records any more.
+func (j *job) cannotByKey(e format.Edge) checkpoint.Finding {
+	f, keyed := j.cannot(e), j.src.operators[e.Keys].UID
+	why := fmt.Sprintf("they go to the subtask that owns their key at the operator %q, but then it and the ends of the connection would differ in parallelism", keyed)
+	if j.gone(e.Keys) {
+		why = fmt.Sprintf("they go to the subtask that owns their key at the operator %q, which is left out", keyed)
+	}
+	f.Problem = fmt.Sprintf("%d records are in flight on the %s connection %s and cannot be redistributed: %s", e.InFlightRecords, partitioners[e.Partitioner], e.ID, why)
+	return f
 }
 
 // decideDropped finds the sub-streams of an edge that are to be left out.

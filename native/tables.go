@@ -64,20 +64,26 @@ func (j *job) tables() error {
 }
 
 // keysOf is the new row of the operator whose keys the records of an edge have,
-// None if it goes or the edge does not connect its subtasks one to one any more.
-// Nothing is in flight then, see decideChannels.
+// None if they follow no keys any more. Nothing is in flight then, see
+// decideChannels.
 func (j *job) keysOf(edge int) int {
-	e := j.src.edges[edge]
-	if e.Keys == format.None {
+	if !j.inherits(edge) {
 		return format.None
+	}
+	return j.operators[j.src.edges[edge].Keys]
+}
+
+// inherits reports whether the records of an edge still follow the keys of an
+// operator: it is there, and each subtask of it is connected with one.
+func (j *job) inherits(edge int) bool {
+	e := j.src.edges[edge]
+	if e.Keys == format.None || j.gone(e.Keys) {
+		return false
 	}
 	_, keyed := j.layoutOf(e.Keys)
 	_, from := j.layoutOf(e.From)
 	_, to := j.layoutOf(e.To)
-	if keyed.Parallelism != from.Parallelism || keyed.Parallelism != to.Parallelism {
-		return format.None
-	}
-	return j.operators[e.Keys]
+	return keyed.Parallelism == from.Parallelism && keyed.Parallelism == to.Parallelism
 }
 
 // uid is the new uid of an operator.

@@ -1,21 +1,22 @@
 package config
 
-import (
-	"errors"
-	"strings"
-	"testing"
-)
+import "testing"
 
-// TestPointwise: what this version cannot do is refused with the reason.
+// TestPointwise: barriers wait on pointwise connections unless by-key is asked for.
 func TestPointwise(t *testing.T) {
-	var c Config
-	c.Define("tidemark.unaligned.pointwise=aligned")
-	if _, err := c.Resolve(); err != nil {
-		t.Error(err)
+	for text, want := range map[string]bool{"": false, "aligned": false, "by-key": true} {
+		var c Config
+		if text != "" {
+			c.Define("tidemark.unaligned.pointwise=" + text)
+		}
+		s, err := c.Resolve()
+		if err != nil || s.Checkpoints.PointwiseByKey != want {
+			t.Errorf("%q: %v, %v", text, s.Checkpoints.PointwiseByKey, err)
+		}
 	}
-	c = Config{}
-	c.Define("tidemark.unaligned.pointwise=by-key")
-	if _, err := c.Resolve(); !errors.Is(err, ErrNotYet) || !strings.Contains(err.Error(), "the hash of their key") || !strings.Contains(err.Error(), "leave it at aligned") {
-		t.Errorf("by-key: %v", err)
+	var c Config
+	c.Define("tidemark.unaligned.pointwise=unaligned")
+	if _, err := c.Resolve(); err == nil {
+		t.Error("unaligned is accepted")
 	}
 }

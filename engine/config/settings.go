@@ -32,6 +32,7 @@ type Checkpoints struct {
 	TolerableFailures int           // in a row; one more fails the job
 	Unaligned         bool          // barriers overtake buffered data
 	Forced            bool          // also those of custom partitioners
+	PointwiseByKey    bool          // and those of pointwise connections behind a keyed one
 	AlignedTimeout    time.Duration // before they do; 0 is at once
 	AtLeastOnce       bool          // no channel waits for another; never with Unaligned
 	Incremental       bool          // refer to what has not changed

@@ -103,6 +103,9 @@ func (a *attempt) newTask(chainIndex, subtask int) (*Task, error) {
 		}
 		slot := opSlot{op: op, env: env, watermark: NoWatermark, emitted: NoWatermark}
 		slot.drainer, _ = slot.op.(Drainer)
+		if i == 0 && env.KeyGroups > 0 {
+			t.holder, _ = op.(KeyHolder)
+		}
 		at[node] = i
 		t.ops = append(t.ops, slot)
 	}
@@ -149,7 +152,7 @@ func (a *attempt) connect(edge int, first []int) error {
 			targets = append(targets, exchange.Target{Gate: gates[r], Channel: i - senders[r][0]})
 		}
 		slot := t.slotOf(e.From)
-		out := &outEdge{edge: edge, op: slot.env.index, unaligned: a.plan.unaligned[edge]}
+		out := &outEdge{edge: edge, op: slot.env.index, receivers: receivers[i], unaligned: a.plan.unaligned[edge]}
 		part, err := exchange.NewPartition(a.pool, a.cfg.Exchange, targets, exchange.Hooks{Wake: t.mail.wake, Passed: out.passed})
 		if err != nil {
 			return fmt.Errorf("edge %s: %w", a.plan.edgeID(edge), err)
@@ -167,6 +170,9 @@ func (a *attempt) connect(edge int, first []int) error {
 func (a *attempt) route(edge int, env *Env, part *exchange.Partition, subtask int) Route {
 	e := a.plan.graph.Edges[edge]
 	r := Route{Env: env, Edge: a.plan.edgeID(edge), Partition: part, Partitioner: a.plan.partitioner[edge], Channels: part.Channels(), Subtask: subtask}
+	if a.plan.byKey(edge) {
+		r.ByKey, r.Lowest = true, a.plan.lowest(edge, subtask)
+	}
 	if r.Partitioner == format.Keyed {
 		r.KeyGroups = a.plan.keyGroups[e.To]
 		r.Owner = make([]int32, r.KeyGroups)

@@ -74,6 +74,13 @@ type CheckpointConfig struct {
 	// ForceUnaligned lets barriers overtake the data of custom partitioners,
 	// too, which then must be pure functions: a restore runs them again (R16).
 	ForceUnaligned bool
+	// PointwiseByKey lets barriers overtake the data of pointwise connections,
+	// too, if all of it comes from one keyed operator, from subtask to subtask:
+	// each record then carries the hash of the key that it was emitted for,
+	// and a restore brings it to the subtask that owns this key (R7). Records
+	// of one key keep their order, those of two may not. The plan says which
+	// connections these are.
+	PointwiseByKey bool
 	// AlignedTimeout is how long an unaligned checkpoint is tried aligned
 	// first; 0 is not at all.
 	AlignedTimeout time.Duration

@@ -28,6 +28,9 @@ type PlanEdge struct {
 	// data. Whether they did, a checkpoint says.
 	Alignment format.Alignment
 	Reason    string // why it is aligned, else ""
+	// Keys is the uid of the keyed operator whose key hashes the records of an
+	// unaligned pointwise connection carry, else "".
+	Keys string
 }
 
 // Explain plans a graph without running it, as it would run without restored
@@ -56,6 +59,9 @@ func Explain(g *Graph, cfg Config) (Plan, error) {
 			e.Alignment = format.Chained
 		case p.unaligned[i]:
 			e.Alignment = format.Unaligned
+			if p.byKey(i) {
+				e.Keys = p.keysUID(i)
+			}
 		}
 		out.Edges = append(out.Edges, e)
 	}
@@ -70,6 +76,9 @@ func (p Plan) String() string {
 	}
 	for _, e := range p.Edges {
 		fmt.Fprintf(&b, "edge  %s  %s  %s", e.ID, partitionerNames[e.Partitioner], alignmentNames[e.Alignment])
+		if e.Keys != "" {
+			fmt.Fprintf(&b, " by key of %s", e.Keys)
+		}
 		if e.Reason != "" {
 			fmt.Fprintf(&b, ": %s", e.Reason)
 		}

@@ -19,6 +19,7 @@ type outEdge struct {
 	edge      int
 	op        int // operator of the chain that sends
 	part      *exchange.Partition
+	receivers []int // subtask that receives on each channel
 	unaligned bool
 	// timeoutable is the output part of the newest checkpoint whose barrier
 	// may still time out in the queues.
@@ -136,7 +137,7 @@ func (t *Task) convert(id uint64) error {
 // has in its queues.
 func (t *Task) outputPart(e *outEdge, f *future) part {
 	return t.channelPart(e.op, e.edge, format.KindOutputChannel, f, nil, func(channel int) (receiver, sender uint32) {
-		return uint32(channel), uint32(t.subtask)
+		return uint32(e.receivers[channel]), uint32(t.subtask)
 	})
 }
 

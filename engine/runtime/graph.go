@@ -34,6 +34,9 @@ type Node struct {
 	New func() Operator
 	// Alone says that the operator is not chained behind another one.
 	Alone bool
+	// Holds says that an operator without keys keeps records that it has not
+	// finished: these do not follow a key at a restore.
+	Holds bool
 	// Output is set for a sink whose visible output can be withdrawn (R9).
 	Output OutputRoller
 }
@@ -64,6 +67,10 @@ type Route struct {
 	Partitioner format.Partitioner
 	Channels    int
 	Subtask     int // of the sender
+	// ByKey says that records carry the hash of the key that they inherit
+	// ([Env.CurrentKey]); those without have the flag for it, and Lowest.
+	ByKey  bool
+	Lowest uint32
 	// KeyGroups and Owner are set for keyed edges: Owner maps a key group to
 	// the channel of the subtask that owns it.
 	KeyGroups int

@@ -178,7 +178,7 @@ func (p *pending) manifest(a *attempt) *format.Manifest {
 	p.operators(a, m, &schemas)
 	for i, e := range a.plan.graph.Edges {
 		m.Edges = append(m.Edges, format.Edge{ID: a.plan.edgeID(i), From: e.From, To: e.To,
-			Partitioner: a.plan.partitioner[i], Alignment: p.alignment(a, i), InFlightRecords: p.records[i], Keys: format.None, Reason: a.plan.why[i]})
+			Partitioner: a.plan.partitioner[i], Alignment: p.alignment(a, i), InFlightRecords: p.records[i], Keys: a.plan.keysRow(i), Reason: a.plan.why[i]})
 	}
 	p.stateTables(a, m, &schemas)
 	return m

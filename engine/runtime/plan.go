@@ -20,6 +20,8 @@ type plan struct {
 	unaligned   []bool          // by edge: barriers may overtake its data
 	why         []format.Reason // by edge: why they may not
 	reason      []string        // the same in words, "" if they may or it is chained
+	keys        []int           // by edge: node whose keys the records of a pointwise exchange inherit, or noKeys
+	noKeys      []string        // by edge: why a pointwise exchange has none
 	chains      []chain
 	chainOf     []int // by node
 }
@@ -44,6 +46,8 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 		unaligned:   make([]bool, len(g.Edges)),
 		why:         make([]format.Reason, len(g.Edges)),
 		reason:      make([]string, len(g.Edges)),
+		keys:        make([]int, len(g.Edges)),
+		noKeys:      make([]string, len(g.Edges)),
 		chainOf:     make([]int, len(g.Nodes)),
 	}
 	var errs []error
@@ -65,6 +69,7 @@ func newPlan(g *Graph, cfg Config, groups func(uid string) int) (*plan, error) {
 	}
 	p.chainEdges(!cfg.DisableChaining)
 	p.buildChains()
+	p.traceKeys()
 	for i := range p.unaligned {
 		// A forward edge is rebalanced only while its ends differ in
 		// parallelism; after a rescale it may be chained, and then nobody
@@ -121,8 +126,10 @@ func (p *plan) whyAligned(edge int, c CheckpointConfig) (format.Reason, string) 
 		return format.ReasonOff, "unaligned checkpoints are off"
 	case e.Partitioner == format.Forward && p.partitioner[edge] == format.Rebalance:
 		return format.ReasonParallelism, "rebalanced only while its ends differ in parallelism; ask for it with Rebalance"
-	case e.Partitioner == format.Forward, e.Partitioner == format.Rescale:
+	case (e.Partitioner == format.Forward || e.Partitioner == format.Rescale) && !c.PointwiseByKey:
 		return format.ReasonPointwise, "pointwise: nothing in a record says who receives it at another parallelism"
+	case (e.Partitioner == format.Forward || e.Partitioner == format.Rescale) && p.keys[edge] == noKeys:
+		return format.ReasonPointwise, "pointwise, and not by key: " + p.noKeys[edge]
 	case e.Partitioner == format.Broadcast:
 		return format.ReasonBroadcast, "broadcast: all receivers must have seen the same"
 	case e.Partitioner == format.Custom && !c.ForceUnaligned:

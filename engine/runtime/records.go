@@ -78,15 +78,23 @@ func (r *restored) checkInFlight(a *attempt) error {
 		if e.InFlightBytes == 0 {
 			continue
 		}
+		keys, err := r.keysOf(e)
+		if err != nil {
+			return err
+		}
 		at, ok := connected[e.ID]
+		why := ""
+		if ok {
+			why = p.cannotTakeOver(at, e, keys)
+		}
 		switch {
 		case !ok:
 			r.problem(Problem{UID: sender(e),
 				What:   fmt.Sprintf("%d records are in flight on the connection %s, which the job does not have, or chains", e.InFlightRecords, e.ID),
 				Remedy: "restore a job with this connection, or --allow-non-restored-state, which drops these records"})
-		case !takesOver(e.Partitioner, p.partitioner[at]):
+		case why != "":
 			r.problem(Problem{UID: sender(e),
-				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: it was %s and is %s", e.InFlightRecords, e.ID, partitionerNames[e.Partitioner], partitionerNames[p.partitioner[at]]),
+				What:   fmt.Sprintf("%d records are in flight on the connection %s, which now is of a kind that cannot take them over: %s", e.InFlightRecords, e.ID, why),
 				Remedy: "restore the job with the connection as it was and stop it with a savepoint, which has nothing in flight; or --allow-non-restored-state, which drops these records"})
 		default:
 			if err := r.checkRecords(p, at, e); err != nil {
@@ -152,30 +160,12 @@ func (r *restored) sayRecords(a *attempt) error {
 	return nil
 }
 
-// takesOver reports whether a connection can take over what was in flight when it
-// partitioned otherwise. What was not sent by key has no hash by which its
-// receiver follows; what a function chose the receiver of, only that function can
-// send again (R16); and where data is aligned nothing is ever taken over.
-func takesOver(was, is format.Partitioner) bool {
-	switch is {
-	case format.Keyed, format.Custom:
-		return was == is
-	case format.Rebalance, format.Shuffle, format.Global:
-		return was != format.Custom
-	default:
-		return false
-	}
-}
-
 // refused reports whether an edge of the job cannot take over what is in flight
 // on it. It is left out then, which check has refused unless it is allowed.
 func (r *restored) refused(p *plan, edge int) bool {
-	edges, err := r.ck.Edges() // read and checked before
-	id := p.edgeID(edge)
 	if t, terr := r.recordType(p, edge); terr == nil && len(t.differs) > 0 {
 		return true
 	}
-	return err == nil && slices.ContainsFunc(edges, func(e format.Edge) bool {
-		return e.ID == id && e.InFlightBytes > 0 && !takesOver(e.Partitioner, p.partitioner[edge])
-	})
+	e, keys, ok, err := r.edge(p.edgeID(edge)) // read and checked before
+	return err == nil && ok && e.InFlightBytes > 0 && p.cannotTakeOver(edge, e, keys) != ""
 }

@@ -382,6 +382,9 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 	if !ok || t.attempt.restored.refused(p, g.edge) {
 		return nil, nil, nil
 	}
+	if pointwise(p.partitioner[g.edge]) {
+		return t.wantedPointwise(g.edge)
+	}
 	was := rescale.Layout{Groups: int(old.KeyGroups), Parallelism: int(old.Parallelism)}
 	is := rescale.Layout{Groups: p.keyGroups[e.To], Parallelism: p.parallelism[e.To]}
 	if p.partitioner[g.edge] == format.Keyed {
@@ -403,6 +406,26 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 	if plan == nil { // what is in flight on it is refused, see checkInFlight
 		return nil, nil, nil
 	}
+	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
+}
+
+// wantedPointwise is wantedStreams for a pointwise edge. What was spread before,
+// or not sent by key, is taken over channel by channel.
+func (t *Task) wantedPointwise(edge int) ([]int, func(exchange.Frame) (bool, error), error) {
+	p, r := t.attempt.plan, t.attempt.restored
+	e, keys, _, err := r.edge(p.edgeID(edge))
+	if err != nil {
+		return nil, nil, err
+	}
+	if keys != "" {
+		return t.wantedByKey(edge, keys)
+	}
+	if e.InFlightBytes == 0 {
+		return nil, nil, nil
+	}
+	to := p.graph.Edges[edge].To
+	old := r.ops[p.graph.Nodes[to].UID]
+	plan := rescale.Plan(rescale.RoundRobin, rescale.Layout{Parallelism: int(old.Parallelism)}, rescale.Layout{Parallelism: p.parallelism[to]})
 	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
 }
 

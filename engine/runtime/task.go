@@ -28,7 +28,10 @@ type Task struct {
 	alternating bool
 	mail        *mailbox
 
-	current int  // operator whose code runs
+	current int       // operator whose code runs
+	holder  KeyHolder // the first operator, if it is keyed; else the two below
+	hash    uint32    // of the key of the record at hand, if its tag says so
+	tag     byte
 	halted  bool // a watermark or an error waits to be dealt with
 	failure *TaskError
 	drains  []drain

@@ -100,7 +100,7 @@ func (u *setup) open(ctx context.Context, s config.Settings) error {
 	}
 	u.config.Checkpoints = engine.CheckpointConfig{
 		Store: st, Interval: c.Interval, Timeout: c.Timeout, MinPause: c.MinPause, TolerableFailures: c.TolerableFailures,
-		Unaligned: c.Unaligned, ForceUnaligned: c.Forced, AlignedTimeout: c.AlignedTimeout, AtLeastOnce: c.AtLeastOnce,
+		Unaligned: c.Unaligned, ForceUnaligned: c.Forced, PointwiseByKey: c.PointwiseByKey, AlignedTimeout: c.AlignedTimeout, AtLeastOnce: c.AtLeastOnce,
 		Incremental: c.Incremental, Retained: c.NumRetained, Compression: c.Compression, Software: "tidemark " + newVersion().Version, Location: c.Dir,
 	}
 	u.stale, _ = filepath.Glob(filepath.Join(spillDir(c.Dir), "exchange-*.spill"))
