@@ -240,6 +240,7 @@ func (s scenario) config(seed uint64) engine.Config {
 		Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
 	cfg.Checkpoints.Incremental = seed%2 == 0
 	cfg.Checkpoints.Unaligned = s.mode != "aligned"
+	cfg.Checkpoints.PointwiseByKey = os.Getenv("TIDEMARK_BYKEY") != ""
 	if s.mode == "timeout" {
 		cfg.Checkpoints.AlignedTimeout = time.Millisecond
 	}

@@ -182,7 +182,7 @@ func (p *plan) cannotTakeOver(edge int, was format.Edge, keys string) string {
 			return changed
 		}
 		return ""
-	case is == format.Broadcast || was.Partitioner == format.Custom:
+	case is == format.Broadcast || was.Partitioner == format.Broadcast || was.Partitioner == format.Custom:
 		return changed
 	case pointwise(is) && was.Partitioner == format.Keyed:
 		return changed + ", where the owner of a key is no receiver"
