@@ -53,7 +53,7 @@ func byKeyTopologies() map[string]func(g *engine.Graph) {
 			c := count(g, "count")
 			engine.Map(engine.Union(engine.Map(c, same), engine.Map(c, same)), same).To("out", sink())
 		},
-		"keyed broadcast": func(g *engine.Graph) { engine.Map(ruled(g, 2, 50, all), same).To("out", sink()) },
+		"keyed broadcast": func(g *engine.Graph) { engine.Map(rulingOf(g, 2, 50, all), same).To("out", sink()) },
 		"broadcast": func(g *engine.Graph) {
 			s := engine.ApplyBroadcast(count(g, "count"), from(g, "rules"), "listen",
 				func() engine.BroadcastProcess[counted, numbered, counted] { return nil })
@@ -115,9 +115,9 @@ func (r *ruling) ProcessBroadcast(_ *engine.BroadcastContext, in numbered, out *
 	return nil
 }
 
-// ruled is the output of a keyed operator that emits for records, timers and
+// rulingOf is the output of a keyed operator that emits for records, timers and
 // broadcast records.
-func ruled(g *engine.Graph, splits int, n, limit int64) engine.Stream[counted] {
+func rulingOf(g *engine.Graph, splits int, n, limit int64) engine.Stream[counted] {
 	s := engine.From(g, "numbers", engine.Source[numbered](numbers(splits, n, limit)), engine.BoundedDisorder(seqTime, 0).EveryRecords(10))
 	rules := engine.From(g, "rules", engine.Source[numbered](numbers(1, n, limit)), engine.BoundedDisorder(seqTime, 0).EveryRecords(10), engine.Parallelism(1))
 	return engine.ApplyKeyedBroadcast(engine.KeyBy(s, func(r numbered) int64 { return r.Key }), rules, "count",
@@ -178,7 +178,7 @@ func TestByKeyRecordsInheritTheirKey(t *testing.T) {
 	st, out := mem.New(), newLedger[counted]()
 	build := func(j *jam) *engine.Graph {
 		g := engine.NewGraph("ruled")
-		s := ruled(g, splits, n, n)
+		s := rulingOf(g, splits, n, n)
 		if j != nil {
 			s = engine.Map(s, func(r counted) counted { j.seen.Add(1); return r })
 		} else {

@@ -60,10 +60,10 @@ var partitioners = []string{"forward", "forward", "rebalance", "shuffle", "globa
 
 // builder grows a topology.
 type builder struct {
-	r         *rand.Rand
-	t         topology
-	open      []int // streams that nobody reads yet
-	unaligned bool
+	r    *rand.Rand
+	t    topology
+	open []int  // streams that nobody reads yet
+	mode string // of checkpoints
 }
 
 func (b *builder) add(v vertex) int {
@@ -73,8 +73,8 @@ func (b *builder) add(v vertex) int {
 
 // randomTopology makes a topology. With a gate the first source is followed by
 // an operator that can hold its records in flight.
-func randomTopology(r *rand.Rand, splits int, n int64, gate, unaligned bool) topology {
-	b := &builder{r: r, unaligned: unaligned}
+func randomTopology(r *rand.Rand, splits int, n int64, gate bool, mode string) topology {
+	b := &builder{r: r, mode: mode}
 	first := b.add(vertex{kind: "source", splits: splits, n: n})
 	if gate {
 		first = b.add(vertex{kind: "gate", from: []int{first}, by: []string{"split"}})
@@ -202,11 +202,13 @@ func (b *builder) lateWindow() {
 // partitioner chooses how an operator of some parallelism reads a stream. In an
 // unaligned job a forward connection of unequal parallelism, which is rebalanced,
 // may hold data in flight and be chained at the next parallelism: that is
-// refused.
+// refused, as is any pointwise connection by key that becomes one of unequal
+// parallelism.
 func (b *builder) partitioner(from, parallelism int) string {
 	for {
 		by := partitioners[b.r.IntN(len(partitioners))]
-		if by != "forward" || !b.unaligned || !slices.ContainsFunc(b.t.origins(from), func(v int) bool { return b.t[v].parallelism != parallelism }) {
+		stays := by == "forward" && b.mode != "aligned" || by == "rescale" && b.mode == "by key"
+		if !stays || !slices.ContainsFunc(b.t.origins(from), func(v int) bool { return b.t[v].parallelism != parallelism }) {
 			return by
 		}
 	}

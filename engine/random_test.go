@@ -29,7 +29,7 @@ type scenario struct {
 	chaining bool
 	small    bool   // buffers
 	credit   bool   // exchange with credits
-	mode     string // of checkpoints: "aligned", "unaligned", "timeout"
+	mode     string // of checkpoints: "aligned", "unaligned", "timeout", "by key"
 	held     int64  // records in flight in a first checkpoint, 0 if there is none
 }
 
@@ -45,7 +45,7 @@ type leg struct {
 
 func randomScenario(r *rand.Rand) scenario {
 	s := scenario{chaining: r.IntN(3) > 0, small: r.IntN(2) > 0, credit: r.IntN(3) == 0}
-	s.mode = []string{"aligned", "unaligned", "timeout"}[r.IntN(3)]
+	s.mode = []string{"aligned", "unaligned", "timeout", "by key"}[r.IntN(4)]
 	splits, n := 1+r.IntN(4), 50+r.Int64N(400)
 	s.step = 20 + r.Int64N(n/2)
 	// By chance few jobs have 1, 2, or at least 1,000 records in flight: three of
@@ -61,7 +61,7 @@ func randomScenario(r *rand.Rand) scenario {
 	if 0 < s.held && s.held < 1000 {
 		splits = 1
 	}
-	s.t = randomTopology(r, splits, n+s.held, s.held > 0, s.mode != "aligned")
+	s.t = randomTopology(r, splits, n+s.held, s.held > 0, s.mode)
 	for i := range 1 + r.IntN(4) {
 		l := leg{parallelism: 1 + r.IntN(5), every: 50 + r.Int64N(500), end: []string{"cancel", "stop", "savepoint"}[r.IntN(3)], after: r.IntN(4), panics: r.IntN(2) > 0}
 		if r.IntN(8) == 0 {
@@ -240,7 +240,7 @@ func (s scenario) config(seed uint64) engine.Config {
 		Checkpoints: engine.CheckpointConfig{Store: mem.New(), Interval: 5 * time.Millisecond}}
 	cfg.Checkpoints.Incremental = seed%2 == 0
 	cfg.Checkpoints.Unaligned = s.mode != "aligned"
-	cfg.Checkpoints.PointwiseByKey = os.Getenv("TIDEMARK_BYKEY") != ""
+	cfg.Checkpoints.PointwiseByKey = s.mode == "by key"
 	if s.mode == "timeout" {
 		cfg.Checkpoints.AlignedTimeout = time.Millisecond
 	}
