@@ -33,6 +33,9 @@ type (
 	Clock = runtime.Clock
 	// SystemClock is the clock of the machine.
 	SystemClock = runtime.SystemClock
+	// Sequencer is the ability of a clock to say who goes on when, Role whom.
+	Sequencer = runtime.Sequencer
+	Role      = runtime.Role
 	// Job is a running job.
 	Job = runtime.Job
 	// Result is how a requested checkpoint ended.

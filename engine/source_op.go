@@ -150,7 +150,7 @@ func (s *sourceOp[T]) open(ctx context.Context, sp *openSplit[T]) error {
 			return fmt.Errorf("split %q: replaying %d records after the restored position: %w", sp.state.ID, sp.state.Skip, err)
 		}
 		if n == 0 {
-			if err := s.wait(ctx); err != nil {
+			if err := s.env.Sleep(ctx, replayPause); err != nil {
 				return err
 			}
 		}
@@ -158,21 +158,8 @@ func (s *sourceOp[T]) open(ctx context.Context, sp *openSplit[T]) error {
 	return nil
 }
 
-// wait leaves a source alone that has nothing yet to replay, one limited in its
-// rate for example.
-func (s *sourceOp[T]) wait(ctx context.Context) error {
-	over := make(chan struct{})
-	stop := s.env.After(replayPause, func() { close(over) })
-	defer stop()
-	select {
-	case <-over:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// replayPause is how long wait takes.
+// replayPause is how long a source is left alone that has nothing yet to replay,
+// one limited in its rate for example.
 const replayPause = 10 * time.Millisecond
 
 // Poll emits the records of one batch, or what is left of it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store"
@@ -22,8 +21,8 @@ type object struct {
 	name string
 	pool *[]*object // where it goes when it is free, under the lock of w
 
-	mu      sync.Mutex // Abort may come while a slice is being written
-	closed  bool       // sealed or aborted
+	mu      lock // Abort may come while a slice is being written
+	closed  bool // sealed or aborted
 	upload  store.Upload
 	header  []byte
 	pending []byte // bytes not yet handed to the store
@@ -33,6 +32,16 @@ type object struct {
 
 	described format.Object // after seal
 }
+
+// lock is a mutex that is held while the store is called. It is a channel, since on
+// the virtual time of testing/synctest who waits for a mutex keeps the time from
+// going on, and with it the call.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
 
 // begin creates the upload and writes the header, once.
 func (o *object) begin() error {

@@ -214,7 +214,7 @@ func (w *Writer) lease(ctx context.Context, shared bool) (*object, error) {
 		*pool = (*pool)[:n-1]
 		return o, nil
 	}
-	o := &object{w: w, row: len(w.objects), name: layout.Data(dir, w.opts.WriterID, len(w.objects)), pool: pool}
+	o := &object{w: w, mu: newLock(), row: len(w.objects), name: layout.Data(dir, w.opts.WriterID, len(w.objects)), pool: pool}
 	w.objects = append(w.objects, o)
 	return o, nil
 }

@@ -197,16 +197,22 @@ func (t *Task) slotOf(node int) *opSlot {
 // execute runs the attempt to its end.
 func (a *attempt) execute() error {
 	defer a.cancel(nil)
-	stop := context.AfterFunc(a.ctx, func() { a.fail(context.Cause(a.ctx)) })
+	stop := context.AfterFunc(a.ctx, func() {
+		a.cfg.turn(RoleCancel, 0)
+		a.fail(context.Cause(a.ctx))
+	})
 	defer stop()
 	for _, t := range a.tasks {
 		a.running.Add(1)
 		go t.run()
 	}
 	<-a.start
+	a.cfg.turn(RoleJob, 0)
 	go a.coord.run()
 	a.running.Wait()
+	a.cfg.turn(RoleJob, 0)
 	a.coord.close()
+	a.cfg.turn(RoleJob, 0)
 	for _, t := range a.tasks {
 		t.release()
 	}
@@ -243,6 +249,7 @@ func (a *attempt) opened(t *Task, err error) bool {
 		close(a.start)
 	}
 	<-a.start
+	t.turn()
 	return a.failed() == nil
 }
 

@@ -62,6 +62,7 @@ func newCoordinator(a *attempt) *coordinator {
 // run is the coordinator's goroutine. It ends after [coordinator.close].
 func (c *coordinator) run() {
 	defer close(c.done)
+	c.a.cfg.turn(RoleCoordinator, 0)
 	c.lastEnd = c.a.cfg.Clock.Now()
 	c.tick()
 	for {
@@ -75,6 +76,7 @@ func (c *coordinator) run() {
 		c.mail.parked.Store(true)
 		if !c.mail.pending.Load() {
 			<-c.mail.wakeup
+			c.a.cfg.turn(RoleCoordinator, 0)
 		}
 		c.mail.parked.Store(false)
 	}
@@ -190,7 +192,7 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	}
 	w, err := writer.New(writer.Options{
 		Store: a.cfg.Checkpoints.Store, Dir: p.path, ID: id, Objects: a.cfg.Checkpoints.Objects,
-		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: p.fence(a.root), Logger: a.cfg.Logger,
+		Compression: compressions[a.cfg.Checkpoints.Compression], Fence: p.fence(a), Logger: a.cfg.Logger,
 	})
 	if err != nil {
 		err = fmt.Errorf("checkpoint %d: %w", id, err)
@@ -227,13 +229,21 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 }
 
 // fence is what must hold until the checkpoint is visible: no later run has begun
-// (R11), and what the checkpoint refers to still is part of another one (R12).
-func (p *pending) fence(r *root) func(context.Context) error {
+// (R11), what the checkpoint refers to still is part of another one, and it is not
+// older than its timeout (R12). The timer alone does not see to that: in a process
+// that stood still the commit may go on before it fires.
+func (p *pending) fence(a *attempt) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := r.checkFence(ctx); err != nil {
+		if err := a.root.checkFence(ctx); err != nil {
 			return err
 		}
-		return p.base.visible(ctx, r.store)
+		if err := p.base.visible(ctx, a.root.store); err != nil {
+			return err
+		}
+		if a.cfg.Clock.Now().Sub(p.triggered) > a.cfg.Checkpoints.Timeout {
+			return errExpired
+		}
+		return nil
 	}
 }
 
@@ -261,6 +271,7 @@ func (c *coordinator) acknowledge(p *pending, k ack) {
 // commit publishes a checkpoint of which all parts are written.
 func (c *coordinator) commit(p *pending) {
 	defer p.writing.Done()
+	c.a.cfg.turn(RoleCommit, 0)
 	err := p.writer.Seal(p.ctx)
 	m := p.manifest(c.a)
 	if err == nil {
@@ -279,6 +290,7 @@ func (c *coordinator) commit(p *pending) {
 			p.ending = true
 			go func() {
 				p.end(nil)
+				c.a.cfg.turn(RoleComplete, 0)
 				c.post(func() { c.completed(p, m) })
 			}()
 		}
@@ -332,6 +344,7 @@ func (c *coordinator) abort(p *pending, reason error) {
 	}
 	writing := !p.committing
 	go func() {
+		c.a.cfg.turn(RoleAbort, 0)
 		// The attempt may have ended, the clean-up is still wanted.
 		ctx := context.WithoutCancel(p.ctx)
 		p.refuse(reason)
@@ -340,6 +353,7 @@ func (c *coordinator) abort(p *pending, reason error) {
 			early = p.writer.Abort(ctx)
 		}
 		p.writing.Wait()
+		c.a.cfg.turn(RoleAbort, 0)
 		if m := p.committed; m != nil { // it was quicker
 			c.post(func() { c.completed(p, m) })
 			return

@@ -43,6 +43,21 @@ func (e *Env) After(d time.Duration, f func()) (stop func() bool) {
 	return e.attempt.cfg.Clock.AfterFunc(d, f)
 }
 
+// Sleep waits for d by the job's clock. The error is the cause if the context ends
+// before.
+func (e *Env) Sleep(ctx context.Context, d time.Duration) error {
+	over := make(chan struct{})
+	stop := e.After(d, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		e.task.turn()
+		return context.Cause(ctx)
+	}
+}
+
 // Logger logs with the operator's uid and subtask.
 func (e *Env) Logger() *slog.Logger {
 	return e.attempt.cfg.Logger.With("operator", e.UID, "subtask", e.Subtask)

@@ -161,6 +161,7 @@ func (t *Task) channelPart(op, edge int, kind format.Kind, f *future, others []f
 	return part{env: t.ops[op].env, spec: channelSpec(kind, t.attempt.plan.graph.Edges[edge].Record), edge: edge, release: f.drop,
 		rows: func(ctx context.Context) ([]inFlight, error) {
 			captured, err := f.wait(ctx)
+			t.attempt.cfg.turn(RolePart, t.number)
 			if err != nil {
 				return nil, err
 			}

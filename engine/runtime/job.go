@@ -54,9 +54,11 @@ func Start(ctx context.Context, g *Graph, cfg Config) (*Job, error) {
 // run executes attempts until the job ends.
 func (j *Job) run(ctx context.Context, p *plan, r *restored) {
 	defer close(j.done)
+	j.cfg.turn(RoleJob, 0)
 	err := j.attempts(ctx, p, r)
 	j.cancel(err)
 	j.historian.close()
+	j.cfg.turn(RoleJob, 0)
 	if j.err = err; j.unlock() != nil {
 		j.cfg.Logger.Warn("the lock of the checkpoint directory was not given back")
 	}
@@ -182,6 +184,7 @@ func (j *Job) pause(ctx context.Context) error {
 	case <-wait:
 		return nil
 	case <-ctx.Done():
+		j.cfg.turn(RoleJob, 0)
 		return context.Cause(ctx)
 	}
 }

@@ -235,6 +235,7 @@ func newHistorian(ctx context.Context, cfg *Config) *historian {
 func (h *historian) run() {
 	defer close(h.done)
 	for r := range h.queue {
+		h.cfg.turn(RoleHistory, 0)
 		if err := h.log.Add(h.ctx, r); err != nil {
 			h.cfg.Logger.Warn("history of a checkpoint not kept", "id", uint64(r.ID), "error", err)
 		}

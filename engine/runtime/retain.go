@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -188,7 +189,7 @@ func (j *Job) removeOrphans(ctx context.Context) error {
 		}
 	}
 	var failed error
-	for name := range j.shared.orphans {
+	for _, name := range slices.Sorted(maps.Keys(j.shared.orphans)) {
 		if used[name] {
 			delete(j.shared.orphans, name) // noted again when its last user goes
 			continue

@@ -126,6 +126,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	if t.snapshots.cancel != nil { // of an aborted one that may still be writing
 		t.snapshots.cancel()
 		t.snapshots.wait()
+		t.turn()
 	}
 	if t.flight != nil {
 		t.flight.release() // nobody reads it any more; if it was written this does nothing
@@ -165,6 +166,7 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		defer t.snapshots.writing.Done()
 		defer p.writing.Done()
 		defer cancel()
+		t.attempt.cfg.turn(RolePart, t.number)
 		ack.err = s.write(ctx, p, &ack)
 		if overtaken && ack.err == nil && fl.awaited() {
 			ack.seen = fl.seen

@@ -97,6 +97,7 @@ func (t *Task) fail(op int, err error) {
 // run is the task's goroutine: it opens the operators, waits until all tasks
 // are open, and works until the job is done, fails or is cancelled.
 func (t *Task) run() {
+	t.turn()
 	err := t.guard(t.open)
 	if t.attempt.opened(t, err) && err == nil {
 		if err = t.guard(t.start); err == nil {
@@ -111,11 +112,15 @@ func (t *Task) run() {
 	}
 	t.mail.close()
 	t.snapshots.wait()
+	t.turn()
 	if cerr := t.guard(t.close); err == nil {
 		err = cerr
 	}
 	t.attempt.ended(t, err)
 }
+
+// turn waits until the task's goroutine may go on.
+func (t *Task) turn() { t.attempt.cfg.turn(RoleTask, t.number) }
 
 // guard calls f and turns its panic, and its error, into a TaskError.
 func (t *Task) guard(f func() error) (err error) {
@@ -315,6 +320,7 @@ func (t *Task) park(why activity, ready func() bool) {
 	}
 	t.times.enter(why, t.attempt.cfg.Clock.Now())
 	<-t.mail.wakeup
+	t.turn()
 	t.times.enter(busy, t.attempt.cfg.Clock.Now())
 }
 

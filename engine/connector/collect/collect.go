@@ -30,6 +30,7 @@ type Sink[T any] struct {
 	visible []Entry[T]
 	pending map[key][]Entry[T]
 	shown   map[key]bool
+	writers uint64 // ever opened
 }
 
 // key names what one subtask took between two snapshots.
@@ -99,24 +100,10 @@ func (s *Sink[T]) Open(_ context.Context, sc engine.SinkContext) (engine.SinkWri
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.writers++
 	w := &writer[T]{sink: s, sc: sc}
-	w.key = key{Lineage: sc.Lineage, UID: sc.UID, Run: sc.Run, Subtask: sc.Subtask, Attempt: attempt.next()}
+	w.key = key{Lineage: sc.Lineage, UID: sc.UID, Run: sc.Run, Subtask: sc.Subtask, Attempt: s.writers}
 	return w, nil
-}
-
-// attempt numbers the writers of the process.
-var attempt counter
-
-type counter struct {
-	mu sync.Mutex
-	n  uint64
-}
-
-func (c *counter) next() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	return c.n
 }
 
 type direct[T any] struct {
