@@ -20,7 +20,6 @@ func TestSavepointWaitsForUnalignedCheckpoint(t *testing.T) {
 		st, out := mem.New(), newLedger[counted]()
 		var mu sync.Mutex
 		var told []string
-		var held sync.Once
 		free := make(chan struct{})
 		graph := func(limit int64) *engine.Graph {
 			g := engine.NewGraph("waits")
@@ -28,7 +27,7 @@ func TestSavepointWaitsForUnalignedCheckpoint(t *testing.T) {
 			counts := engine.Apply(engine.KeyBy(s, func(r numbered) int64 { return r.Key }), "count", newCounter).Rebalance()
 			engine.Map(counts, func(c counted) counted {
 				if c.Seq == 300 {
-					held.Do(func() { <-free })
+					<-free
 				}
 				return c
 			}).To("out", out)

@@ -16,6 +16,9 @@ import (
 // and reads back from the store what a reader will open first. All slices must
 // be closed. After an error the checkpoint cannot be committed.
 func (w *Writer) Seal(ctx context.Context) error {
+	if ctx.Err() != nil { // else its end would race with the objects'
+		return w.fail(fmt.Errorf("writer: seal %s: %w", w.opts.Dir, context.Cause(ctx)))
+	}
 	if err := w.beginSeal(); err != nil {
 		return err
 	}

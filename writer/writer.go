@@ -184,6 +184,12 @@ func (w *Writer) failLocked(err error) error {
 // lease waits for a data object and takes it. It prefers objects that have been
 // begun, so that a small checkpoint has few.
 func (w *Writer) lease(ctx context.Context, shared bool) (*object, error) {
+	if err := w.Err(); err != nil { // select would choose at random
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	select {
 	case w.leases <- struct{}{}:
 	case <-w.stopped:

@@ -26,6 +26,7 @@ type weather struct {
 
 	mu      sync.Mutex
 	checked map[context.Context]uint64 // newest run that its owner has seen
+	tried   map[string]bool            // manifests
 }
 
 // bare hides the abilities of a store, its lock among them.
@@ -185,11 +186,14 @@ func (s *weather) guard(ctx context.Context, name string) {
 	}
 	s.mu.Lock()
 	newest, asked := s.checked[ctx]
+	again := s.tried[name]
+	s.tried[name] = true
 	s.mu.Unlock()
 	s.m.mu.Lock()
 	run, age := s.m.run, s.m.w.now()-s.m.triggered[strings.TrimSuffix(dir, "/")]
 	s.m.mu.Unlock()
 	switch {
+	case again:
 	case !asked:
 		s.m.w.violation("%s writes %s without asking for later runs", s.m.name, name)
 	case newest > run:

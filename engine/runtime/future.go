@@ -43,12 +43,16 @@ func (f *future) resolve(parts []exchange.Captured) {
 func (f *future) wait(ctx context.Context) ([]exchange.Captured, error) {
 	select {
 	case <-f.ready:
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return f.parts, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	default: // of two that are ready select would choose at random
+		select {
+		case <-f.ready:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parts, nil
 }
 
 // drop releases the value, now or when it is set.
