@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"iter"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,7 @@ const (
 	failed      // without an effect
 	busy        // likewise, and it is worth trying again
 	lost        // it had its effect, and the reply did not come
+	cut         // likewise, and nobody is to try again
 )
 
 var (
@@ -64,8 +66,11 @@ func (s *weather) call(op, name string) (f fate, back time.Duration, err error) 
 	r := s.m.w.chance(fmt.Sprint(s.m.number, op, name))
 	there, back := time.Duration(r.IntN(1_500_000)), time.Duration(r.IntN(1_500_000))
 	dice := r.IntN(200)
+	if path.Base(name) == layout.Manifest { // where it matters most
+		dice /= 3
+	}
 	if slow(op, name) {
-		s.m.w.sleep(there) // also while the member stands still
+		s.travel(name, there) // also while the member stands still
 	} else {
 		back = 0
 	}
@@ -75,8 +80,10 @@ func (s *weather) call(op, name string) (f fate, back time.Duration, err error) 
 		f = failed
 	case dice < 4:
 		f = busy
-	case dice < 10 && (op == "commit" || op == "remove"):
+	case dice < 7 && (op == "commit" || op == "remove"):
 		f = lost
+	case dice < 10 && (op == "commit" || op == "remove"):
+		f = cut
 	case dice < 10 && op == "create":
 		f = failed
 	}
@@ -90,14 +97,29 @@ func (s *weather) call(op, name string) (f fate, back time.Duration, err error) 
 	return f, back, err
 }
 
+// travel is the way to the store. Data objects are sealed at once, so each has a
+// place: a number, which is the end of its name.
+func (s *weather) travel(name string, d time.Duration) {
+	base, data := strings.CutSuffix(name, layout.DataSuffix)
+	if !data {
+		s.m.w.sleep(d)
+		return
+	}
+	number, err := strconv.Atoi(base[strings.LastIndexByte(base, '-')+1:])
+	if err != nil || number >= dataPlaces {
+		panic("no place for " + name)
+	}
+	s.m.w.until(s.m.w.place(s.m.w.now()+d, dataPlace+s.m.number*dataPlaces+number))
+}
+
 // reply is what the caller hears of a call that had its effect.
 func (s *weather) reply(op, name string, f fate, back time.Duration, err error) error {
 	s.m.w.note("%s %s %s: %v %v", s.m.name, op, name, f, err)
 	if back > 0 {
 		s.m.sleep(back)
 	}
-	if err == nil && f == lost {
-		err = &store.Error{Op: op, Name: name, Transient: true, Err: errWeather}
+	if err == nil && (f == lost || f == cut) {
+		err = &store.Error{Op: op, Name: name, Transient: f == lost, Err: errWeather}
 	}
 	return err
 }
@@ -135,6 +157,7 @@ func (s *weather) List(ctx context.Context, prefix string) iter.Seq2[store.Info,
 			s.mu.Lock()
 			s.checked[ctx] = newestRun(infos)
 			s.mu.Unlock()
+			s.halt(ctx)
 		}
 		if back > 0 {
 			s.m.sleep(back)
@@ -144,6 +167,14 @@ func (s *weather) List(ctx context.Context, prefix string) iter.Seq2[store.Info,
 				return
 			}
 		}
+	}
+}
+
+// halt stops the process sometimes between a check and what follows from it.
+func (s *weather) halt(ctx context.Context) {
+	r := s.m.w.chance(fmt.Sprint(s.m.number, "halt"))
+	if d := time.Duration(r.IntN(60_000_000)); r.IntN(30) == 0 && !s.calm.Load() && ctx.Err() == nil {
+		s.m.halt(d)
 	}
 }
 
@@ -227,4 +258,4 @@ func (u *weatherUpload) Commit() (store.Info, error) {
 	return info, u.s.reply("commit", fmt.Sprintf("%s (%d bytes, %08x)", u.name, u.size, u.crc), f, back, err)
 }
 
-func (f fate) String() string { return [...]string{"fine", "failed", "busy", "lost"}[f] }
+func (f fate) String() string { return [...]string{"fine", "failed", "busy", "lost", "cut off"}[f] }

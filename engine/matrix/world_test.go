@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -20,12 +21,15 @@ import (
 // Moments are nanoseconds. The place of one within its slot says what it is for, so
 // that goroutines that were woken at one moment, and ask for theirs in any order, get
 // different ones: the first places belong to the turns of goroutines, some to each
-// member, the others to what is asked for by one goroutine at a time.
+// member, the next to data objects, which are written at once, and the others to what
+// is asked for by one goroutine at a time.
 const (
 	slot       = 1024
-	turnPlaces = 96 // of each member
 	maxMembers = 8
-	freePlaces = maxMembers * turnPlaces // begin here
+	turnPlaces = 96 // of each member
+	dataPlaces = 24 // of each member
+	dataPlace  = maxMembers * turnPlaces
+	freePlace  = dataPlace + maxMembers*dataPlaces
 )
 
 // world is time and chance in a simulation.
@@ -80,8 +84,8 @@ func (w *world) moment(at time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for ; ; at++ {
-		if place := at % slot; place < freePlaces {
-			at += freePlaces - place
+		if place := at % slot; place < freePlace {
+			at += freePlace - place
 		}
 		if !w.taken[at] {
 			w.taken[at] = true
@@ -113,31 +117,55 @@ func (w *world) sleep(d time.Duration) { w.until(w.moment(w.now() + d)) }
 // by SIGSTOP and continued. When it is dead nothing it asks of the store has an
 // effect.
 type member struct {
-	w              *world
-	number         int
-	name           string
-	frozen, thawed time.Duration
-	dead           atomic.Bool
+	w      *world
+	number int
+	name   string
+	dead   atomic.Bool
 
-	job   *engine.Job
-	limit time.Duration // of its checkpoints
+	limit  time.Duration // of its checkpoints
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	over   chan struct{}
+	err    error // valid when over is closed
 
-	mu            sync.Mutex
-	run           uint64
-	restored      uint64 // what it began with
-	newest        uint64 // what it completed
-	began, failed bool
-	triggered     map[string]time.Duration // when, by path
+	mu        sync.Mutex
+	frozen    time.Duration
+	thawed    time.Duration
+	run       uint64 // 0 until it has begun
+	restored  uint64 // what it began with
+	newest    uint64 // what it completed
+	ended     bool
+	triggered map[string]time.Duration // when, by path
+}
+
+// settled reports whether the member has begun, or never will.
+func (m *member) settled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.run != 0 || m.ended
 }
 
 var _ engine.Sequencer = (*member)(nil)
 
 // thaw puts off what would happen while the member stands still.
 func (m *member) thaw(at time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if at >= m.frozen && at < m.thawed {
 		at = m.thawed + (at-m.frozen)/16
 	}
 	return at
+}
+
+// halt stops the member now.
+func (m *member) halt(d time.Duration) {
+	now := m.w.now()
+	m.w.note("%s stands still for %v", m.name, d)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now >= m.thawed {
+		m.frozen, m.thawed = now, now+d
+	}
 }
 
 // settle waits on while the member stands still.
