@@ -98,6 +98,24 @@ func (g *Gate) PollPriority() (el Element, ok bool) {
 	return el, ok
 }
 
+// PollFrom is Poll for one channel, out of turn, for a receiver that takes its
+// channels in an order of its own. Elements with priority come first.
+func (g *Gate) PollFrom(channel int) (el Element, ok bool) {
+	g.mu.Lock()
+	switch q := &g.queues[channel]; {
+	case len(g.urgent) > 0:
+		el, ok = g.pollUrgent(), true
+	case q.n > 0 && !q.blocked && !q.held:
+		el, ok = g.take(channel), true // if it is listed it will be found empty
+	}
+	g.refresh()
+	g.mu.Unlock()
+	if el.Event != nil && g.remote == nil {
+		el.Event.passage.through()
+	}
+	return el, ok
+}
+
 // Urgent reports, without a lock, whether PollPriority has something to
 // deliver.
 func (g *Gate) Urgent() bool { return g.rush.Load() }

@@ -46,6 +46,8 @@ type Config struct {
 	Observer Observer
 	// Clock is where time comes from; nil is the machine's.
 	Clock Clock
+
+	consumption consumption // of tests, else nil
 }
 
 // CheckpointConfig says where and how often a job's state is checkpointed.

@@ -20,6 +20,8 @@ type input struct {
 
 	replay *replay // recovered in-flight data, nil when it is processed
 
+	consumption consumption // of tests, else nil
+
 	taken uint64     // bytes of data, since the start
 	turn  int        // gate that is asked next
 	open  *gateInput // gate of the buffer being read, nil if none
@@ -46,6 +48,9 @@ func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxF
 	gi := &gateInput{edge: edge, gate: g, senders: senders, receiver: r, first: in.channels, debloat: newDebloat(in.task.attempt.cfg, g)}
 	for range g.Channels() {
 		gi.cursors = append(gi.cursors, exchange.NewCursor(maxFrame))
+	}
+	if c := in.task.attempt.cfg.consumption; c != nil {
+		in.consumption, gi.receiver = c, c.reader(gi, r)
 	}
 	in.channels += g.Channels()
 	in.gates = append(in.gates, gi)
@@ -86,12 +91,23 @@ func (in *input) ready() bool {
 // step processes what is left of the current buffer, or takes the next buffer
 // or event. It reports whether there was anything.
 func (in *input) step() (bool, error) {
+	if in.consumption != nil {
+		if handled, err := in.consumption.step(in); handled || err != nil {
+			return true, err
+		}
+	}
 	if in.replay != nil {
 		progress, err := in.replay.step(in.task)
 		if progress || err != nil {
 			return true, err
 		}
 		in.replay = nil
+		if err := in.seed(); err != nil {
+			return true, err
+		}
+		if in.task.halted { // event time comes first
+			return true, nil
+		}
 	}
 	if in.open != nil {
 		return true, in.read(in.open)

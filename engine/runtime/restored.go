@@ -47,6 +47,7 @@ type restored struct {
 	mu       sync.Mutex
 	problems []Problem
 	times    map[string][]format.SubtaskWatermark // by uid, as they are read
+	own      []bool                               // see ownTimes, nil until it is asked
 }
 
 // openRestored opens a checkpoint and reads what it says of the job graph.

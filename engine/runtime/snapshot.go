@@ -140,6 +140,9 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 		fl.release()
 		return nil // given up meanwhile; those downstream find that out too
 	}
+	if c := t.attempt.cfg.consumption; c != nil {
+		c.snapshot(t, b.ID)
+	}
 	var ack ack
 	began := t.attempt.cfg.Clock.Now()
 	s, err := t.capture(b.ID, p)

@@ -162,6 +162,11 @@ func (t *Task) start() error {
 	if err := t.repeatTime(); err != nil {
 		return err
 	}
+	if t.input != nil && t.input.replay == nil {
+		if err := t.input.seed(); err != nil {
+			return err
+		}
+	}
 	for i := range t.ops {
 		t.current = i
 		if op, ok := t.ops[i].op.(Starter); ok {
