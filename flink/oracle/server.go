@@ -127,47 +127,61 @@ func (s *Server) Close() {
 // Run sends the request and waits for its report. A failure inside Flink is a
 // *FlinkError; the server goes on. Whatever else goes wrong ends the server.
 func (s *Server) Run(ctx context.Context, r Request) (*Report, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.broken != nil {
-		return nil, s.broken
-	}
-	s.seq++
-	raw, err := json.Marshal(struct {
-		Seq int64 `json:"seq"`
-		Request
-	}{s.seq, r})
-	if err != nil {
-		return nil, fmt.Errorf("oracle: %w", err)
-	}
 	limit := 60 * time.Second
 	if r.TimeoutMS > 0 {
 		limit = time.Duration(r.TimeoutMS) * time.Millisecond
 	}
+	var report Report
+	if err := s.ask(ctx, limit, r, &report); err != nil {
+		return nil, err
+	}
+	return &report, nil
+}
+
+// ask sends a request, which is an object in JSON, and reads the answer to it.
+func (s *Server) ask(ctx context.Context, limit time.Duration, request, answer any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	s.seq++
+	raw, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("oracle: %w", err)
+	}
 	// The Java side gives up by itself and says why: this is for when it does not.
 	ctx, cancel := context.WithTimeout(ctx, limit+40*time.Second)
 	defer cancel()
-	var answer struct {
-		Seq   int64
-		Error string
-		Report
-	}
-	_, err = s.in.Write(append(raw, '\n'))
+	var (
+		text json.RawMessage
+		head struct {
+			Seq   int64
+			Error string
+		}
+	)
+	_, err = fmt.Fprintf(s.in, "{\"seq\":%d,%s\n", s.seq, raw[1:])
 	if err == nil {
-		err = s.receive(ctx, &answer)
+		err = s.receive(ctx, &text)
 	}
-	if err == nil && answer.Seq != s.seq {
-		err = fmt.Errorf("oracle: the answer to request %d came for %d", answer.Seq, s.seq)
+	if err == nil {
+		err = json.Unmarshal(text, &head)
+	}
+	if err == nil && head.Seq != s.seq {
+		err = fmt.Errorf("oracle: the answer to request %d came for %d", s.seq, head.Seq)
+	}
+	if err == nil && head.Error == "" {
+		err = json.Unmarshal(text, answer)
 	}
 	if err != nil {
 		s.broken = fmt.Errorf("oracle: Flink %s stopped serving: %w\n%s", s.Flink, err, s.stderr)
 		_ = s.cmd.Process.Kill()
-		return nil, s.broken
+		return s.broken
 	}
-	if answer.Error != "" {
-		return nil, &FlinkError{Trace: answer.Error}
+	if head.Error != "" {
+		return &FlinkError{Trace: head.Error}
 	}
-	return &answer.Report, nil
+	return nil
 }
 
 func (s *Server) receive(ctx context.Context, v any) error {

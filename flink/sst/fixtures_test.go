@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/flink/metadata"
+	"github.com/tidemark-io/tidemark/flink/oracle"
 	"github.com/tidemark-io/tidemark/flink/serde"
 	"github.com/tidemark-io/tidemark/flink/state"
 	"github.com/tidemark-io/tidemark/flink/wire"
@@ -27,15 +29,37 @@ func open(t testing.TB, dir string, h metadata.StreamHandle) (string, []byte) {
 			t.Fatal(err)
 		}
 		return h.Path, data
+	case *metadata.File:
+		return h.Path, fromBucket(t, dir, h.Path)
+	case *metadata.Segment:
+		return h.Path, fromBucket(t, dir, h.Path)[h.Start : h.Start+h.Size]
 	}
 	t.Fatalf("a handle of type %T", h)
 	return "", nil
 }
 
+// fromBucket reads a file that a sample of the oracle names by its place in a bucket.
+func fromBucket(t testing.TB, dir, uri string) []byte {
+	t.Helper()
+	for filepath.Base(dir) != "s3" {
+		dir = filepath.Dir(dir)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(uri, oracle.Bucket+"/"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 // handles calls do for every RocksDB handle of the fixtures.
 func handles(t testing.TB, do func(dir string, h Handle)) {
 	t.Helper()
-	err := filepath.WalkDir(testkit.FlinkFixtures(t), func(path string, d fs.DirEntry, err error) error {
+	handlesIn(t, testkit.FlinkFixtures(t), do)
+}
+
+func handlesIn(t testing.TB, root string, do func(dir string, h Handle)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "_metadata" {
 			return err
 		}

@@ -104,7 +104,11 @@ public final class Main {
             JsonNode request = JSON.readTree(line);
             watch = watch(request.path("timeout_ms").asLong(60_000) + 30_000);
             report.set("seq", request.get("seq"));
-            Runner.run(request, report);
+            if (request.has("rocksdb")) {
+                RocksJudge.run(request, report);
+            } else {
+                Runner.run(request, report);
+            }
         } catch (Throwable e) {
             StringWriter trace = new StringWriter();
             e.printStackTrace(new PrintWriter(trace));
