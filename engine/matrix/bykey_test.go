@@ -169,7 +169,7 @@ func byKeyConfig(st store.Store, parallelism int, mode alignment) engine.Config 
 
 // TestPointwiseByKeyCrashWhileDraining: each run is restored from a checkpoint
 // that was taken while the one before was still processing recovered data, and
-// crashes itself on the way; what is stored does not grow by it.
+// crashes itself on the way.
 func TestPointwiseByKeyCrashWhileDraining(t *testing.T) {
 	rounds := 1
 	if long() {
