@@ -319,11 +319,16 @@ func simulate(t *testing.T, seed uint64) (w *world, done counts) {
 		s.run()
 		w, done = s.w, s.done
 	})
-	// Compressors are pooled, and have channels that nobody may use outside of the
-	// bubble in which they were made. Two collections empty a pool.
-	runtime.GC()
-	runtime.GC()
+	emptyPools()
 	return w, done
+}
+
+// emptyPools ends what a bubble has left: compressors are pooled, and have channels
+// that nobody may use outside of the bubble in which they were made. Two collections
+// empty a pool.
+func emptyPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 func mod10(word int64) int64 { return open(word) % 10 }

@@ -298,15 +298,6 @@ func (a *attempt) failed() error {
 // finishedData notes that a task has processed all its data.
 func (a *attempt) finishedData(*Task) { a.coord.post(func() { a.coord.ended++ }) }
 
-// pending is the checkpoint of this id if it is under way; the caller then may
-// use its writer until it calls writing.Done.
-func (a *attempt) pending(id uint64) *pending {
-	if p := a.coord.current.Load(); p != nil && p.id == id && p.begin() {
-		return p
-	}
-	return nil
-}
-
 // elapsed is the time since the trigger of a checkpoint, 0 if it is over.
 func (a *attempt) elapsed(id uint64) time.Duration {
 	if p := a.coord.current.Load(); p != nil && p.id == id {

@@ -50,7 +50,6 @@ type Result struct {
 
 // Errors that are the reason why a checkpoint failed.
 var (
-	errExpired  = errors.New("the checkpoint took longer than its timeout")
 	errAttempt  = errors.New("the attempt ended")
 	errDisabled = errors.New("the job has no checkpoint directory")
 )
@@ -205,7 +204,7 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	for _, t := range a.tasks {
 		p.missing[t.number] = true
 	}
-	p.stopTimer = a.cfg.Clock.AfterFunc(a.cfg.Checkpoints.Timeout, func() { c.post(func() { c.abort(p, errExpired) }) })
+	p.stopTimer = a.cfg.Clock.AfterFunc(a.cfg.Checkpoints.Timeout, func() { c.post(func() { c.abort(p, c.expired(p)) }) })
 	c.current.Store(p)
 	a.observe(CheckpointTriggered{ID: id, Path: p.path, At: p.triggered})
 	b := barrier.Barrier{ID: id, Timestamp: p.triggered.UnixMilli(), Final: final}
@@ -241,7 +240,7 @@ func (p *pending) fence(a *attempt) func(context.Context) error {
 			return err
 		}
 		if a.cfg.Clock.Now().Sub(p.triggered) > a.cfg.Checkpoints.Timeout {
-			return errExpired
+			return fmt.Errorf("%w of %v: it was being published", errExpired, a.cfg.Checkpoints.Timeout)
 		}
 		return nil
 	}

@@ -26,6 +26,7 @@ type barriers struct {
 // seen is how barriers came.
 type seen struct {
 	first, last bool          // has it come
+	handing     bool          // the operators hand over their state
 	startDelay  time.Duration // from the trigger to the first
 	alignment   time.Duration // from there to the last
 	processed   uint64        // bytes of data that the input took meanwhile
@@ -51,6 +52,13 @@ func (t *Task) lastBarrier() {
 	}
 	b.alignment = t.attempt.cfg.Clock.Now().Sub(b.at)
 	b.processed = t.taken() - b.taken
+}
+
+// hand notes the begin and the end of the synchronous phase.
+func (b *barriers) hand(begins bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.handing = begins
 }
 
 // taken is how many bytes of data the task's input has taken.

@@ -135,8 +135,8 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	if err != nil {
 		return err
 	}
-	p := t.attempt.pending(b.ID)
-	if p == nil {
+	p := t.attempt.coord.current.Load()
+	if p == nil || p.id != b.ID {
 		fl.release()
 		return nil // given up meanwhile; those downstream find that out too
 	}
@@ -145,9 +145,16 @@ func (t *Task) snapshot(b barrier.Barrier) error {
 	}
 	var ack ack
 	began := t.attempt.cfg.Clock.Now()
+	t.snapshots.barriers.hand(true)
 	s, err := t.capture(b.ID, p)
+	t.snapshots.barriers.hand(false)
 	if err != nil {
 		return err
+	}
+	if !p.begin() { // not before: who gives the checkpoint up does not wait for user code
+		s.release()
+		fl.release()
+		return nil
 	}
 	overtaken := b.Alignment == barrier.Unaligned && t.input != nil
 	seen := t.snapshots.barriers.of(b.ID)
@@ -193,7 +200,6 @@ func (t *Task) capture(id uint64, p *pending) (s *Snapshot, err error) {
 	defer func() {
 		if !captured {
 			s.release()
-			p.writing.Done()
 		}
 	}()
 	t.reportLate()
