@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Settings{
 		Job:         Job{Parallelism: 1, Chaining: true, StuckAfter: time.Minute},
-		Checkpoints: Checkpoints{Interval: 10 * time.Second, Timeout: 10 * time.Minute, NumRetained: 3, Compression: "s2"},
+		Checkpoints: Checkpoints{Interval: 10 * time.Second, Timeout: 10 * time.Minute, NumRetained: 3, History: 1000, Compression: "s2"},
 		Restore:     Restore{Claim: "NO_CLAIM", WithoutInFlight: -1, OnCorrupt: "fail"},
 		Restart:     Restart{Strategy: "fixed-delay", Attempts: 1, Delay: time.Second},
 		Network: Network{SegmentSize: 32 << 10, BuffersPerChannel: 2, FloatingPerGate: 8, MaxPerChannel: 10, OverdraftPerGate: 5,

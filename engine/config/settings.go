@@ -37,6 +37,7 @@ type Checkpoints struct {
 	AtLeastOnce       bool          // no channel waits for another; never with Unaligned
 	Incremental       bool          // refer to what has not changed
 	NumRetained       int
+	History           int    // records of ended checkpoints that are kept; 0 is none
 	Compression       string // none, s2 or zstd
 	StoreFaults       string // fault expression of the store, for tests; "" is none
 }

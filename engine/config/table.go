@@ -168,7 +168,7 @@ var jobOptions = []Option{
 	{Key: "pipeline.object-reuse", Type: Bool, Default: "false", Status: NoEffect, Reason: "records between tasks are bytes"},
 	{Key: "execution.runtime-mode", Type: Enum, Values: []string{"STREAMING", "BATCH", "AUTOMATIC"}, Default: "STREAMING", Status: NotYet,
 		only: []string{"STREAMING", "AUTOMATIC"}, Reason: "jobs are streams"},
-	{Key: "web.checkpoints.history", Type: Int, Default: "10", Status: NoEffect, Reason: "there is no web server"},
+	{Key: "web.checkpoints.history", Type: Int, Default: "10", Status: NoEffect, Reason: "there is no web server; tidemark.history.size says how many records of checkpoints are kept"},
 }
 
 // parseDir takes a path or a file address. Other addresses are refused by name

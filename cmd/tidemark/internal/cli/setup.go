@@ -101,7 +101,7 @@ func (u *setup) open(ctx context.Context, s config.Settings) error {
 	u.config.Checkpoints = engine.CheckpointConfig{
 		Store: st, Interval: c.Interval, Timeout: c.Timeout, MinPause: c.MinPause, TolerableFailures: c.TolerableFailures,
 		Unaligned: c.Unaligned, ForceUnaligned: c.Forced, PointwiseByKey: c.PointwiseByKey, AlignedTimeout: c.AlignedTimeout, AtLeastOnce: c.AtLeastOnce,
-		Incremental: c.Incremental, Retained: c.NumRetained, Compression: c.Compression, Software: "tidemark " + newVersion().Version, Location: c.Dir,
+		Incremental: c.Incremental, Retained: c.NumRetained, History: historySize(c.History), Compression: c.Compression, Software: "tidemark " + newVersion().Version, Location: c.Dir,
 	}
 	u.stale, _ = filepath.Glob(filepath.Join(spillDir(c.Dir), "exchange-*.spill"))
 	return u.restore(ctx, s.Restore, c.Dir)
@@ -201,4 +201,13 @@ func (u *setup) close() {
 	for _, st := range u.stores {
 		_ = st.Close() // read from or synced already
 	}
+}
+
+// historySize is the engine's number of records for the user's: 0 stands for none
+// here, and for the engine's choice there.
+func historySize(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
