@@ -104,6 +104,9 @@ type Salvage struct {
 	// Older, if it is set, fills holes of keyed state with what an older
 	// checkpoint of the same job has there.
 	Older Checkpoint
+	// RepairBits turns a bit back where that one bit explains why a block has
+	// not the checksum that is stated of it.
+	RepairBits bool
 	// LostAndFound is the name of an object, below the destination, for
 	// records that no operator can be told for; "" drops them.
 	LostAndFound string

@@ -18,9 +18,20 @@ type Salvaged struct {
 	Moved   []string // objects that lay under another name than their own
 	Rebuilt bool     // the manifest was put together from what the data say
 	Filled  []Filled
+	// Repaired are the bits that were turned back, if that was asked for.
+	Repaired []Repair
 	// Found is the number of pieces and records that belong to no operator for
 	// certain; they are in the lost-and-found, if there is one.
 	Found uint64
+}
+
+// Repair is one bit of a damaged block that was turned back, whereupon the block
+// had the checksum that is stated of it. That is what was stored, unless more bits
+// were damaged in just the way that looks like this one.
+type Repair struct {
+	Object string // name of the data object
+	Offset uint64 // of the byte in the object
+	Bit    int    // 0 is the lowest
 }
 
 // Filled says how many entries of a keyed state came from an older checkpoint,

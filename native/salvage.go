@@ -35,6 +35,7 @@ type salvage struct {
 	marks   map[int][]*remains // channel watermarks of edges that are mended
 	older   *older
 	filled  map[int]uint64 // entries by state
+	flips   map[repairID]repair
 	found   *lostAndFound
 
 	buf   []byte
@@ -100,7 +101,7 @@ func openSalvage(ctx context.Context, c *reader.Checkpoint) (*salvage, error) {
 		return nil, err
 	}
 	s := &salvage{over: over, model: reader.NewModel(again), suspect: map[int]bool{}, known: map[int]bool{}, mends: map[int]*mending{},
-		marks: map[int][]*remains{}, anew: map[sliceID]*remains{}, filled: map[int]uint64{}}
+		marks: map[int][]*remains{}, anew: map[sliceID]*remains{}, filled: map[int]uint64{}, flips: map[repairID]repair{}}
 	src, err := openSource(ctx, s.model)
 	if err != nil {
 		return nil, errors.Join(err, s.model.Close())

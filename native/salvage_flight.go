@@ -92,11 +92,10 @@ func (s *salvage) load(r *remains, ref format.BlockRef) error {
 		return err
 	}
 	kind := s.src.states[r.row].Kind
-	data, err := s.src.ReadBlock(s.ctx, r.slice, kind, ref, s.buf)
+	data, err := s.read(r, ref)
 	if err != nil {
 		return err
 	}
-	s.buf = data
 	return s.src.DecodeBlock(&s.block, r.slice, kind, ref, data)
 }
 

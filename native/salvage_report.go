@@ -28,6 +28,7 @@ func (s *salvage) report() error {
 		}
 	}
 	s.reportStrays()
+	s.reportRepairs()
 	return nil
 }
 

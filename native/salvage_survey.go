@@ -254,9 +254,8 @@ func (s *salvage) surveyBlocks(r *remains, refs []format.BlockRef) error {
 	kind := s.src.states[r.row].Kind
 	w := s.walkOf(r.row, r.slice.Interval)
 	for _, ref := range refs {
-		data, err := s.src.ReadBlock(s.ctx, r.slice, kind, ref, s.buf)
+		data, err := s.read(r, ref)
 		if err == nil {
-			s.buf = data
 			err = s.src.DecodeBlock(&s.block, r.slice, kind, ref, data)
 		}
 		if err == nil {
@@ -272,6 +271,7 @@ func (s *salvage) surveyBlocks(r *remains, refs []format.BlockRef) error {
 		case !damaged(err):
 			return err
 		default:
+			s.unrepaired(r, ref)
 			r.lose(uint64(ref.Rows), uint64(ref.Length), err)
 		}
 	}

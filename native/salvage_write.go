@@ -60,11 +60,10 @@ func (s *salvage) writeBlocks(sl *writer.Slice, r *remains) error {
 			break
 		}
 		ref := r.blocks[at]
-		data, err := s.src.ReadBlock(s.ctx, r.slice, kind, ref, s.buf)
+		data, err := s.read(r, ref)
 		if err != nil {
 			return err
 		}
-		s.buf = data
 		if err := sl.Raw(data, ref); err != nil {
 			return err
 		}
@@ -164,6 +163,9 @@ func (s *salvage) outcome() checkpoint.Outcome {
 		if m.uses > 0 {
 			v.Objects, v.Bytes = v.Objects+1, v.Bytes+s.src.objects[i].Length
 		}
+	}
+	for _, r := range s.repairs() {
+		out.Salvaged.Repaired = append(out.Salvaged.Repaired, r.Repair)
 	}
 	for i, o := range s.src.objects {
 		if !s.clean[i] {

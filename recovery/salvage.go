@@ -20,8 +20,12 @@ const LostAndFound = "lost-and-found.jsonl"
 // Memory is bounded by the manifest, a few numbers for each block of damaged
 // objects and each buffer of damaged edges, and a few blocks.
 func Salvage(ctx context.Context, src, older checkpoint.Checkpoint, to Target) (*Result, error) {
-	return to.apply(ctx, src, checkpoint.Edit{Command: "salvage", External: checkpoint.ExternalKeep,
-		Salvage: &checkpoint.Salvage{Older: older, LostAndFound: LostAndFound}})
+	return SalvageWith(ctx, src, checkpoint.Salvage{Older: older, LostAndFound: LostAndFound}, to)
+}
+
+// SalvageWith is [Salvage] as the options say.
+func SalvageWith(ctx context.Context, src checkpoint.Checkpoint, options checkpoint.Salvage, to Target) (*Result, error) {
+	return to.apply(ctx, src, checkpoint.Edit{Command: "salvage", External: checkpoint.ExternalKeep, Salvage: &options})
 }
 
 // OpenDamaged opens a checkpoint as far as it can be, for [Salvage]. Formats

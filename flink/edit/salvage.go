@@ -30,6 +30,8 @@ func (j *job) prepareSalvage() error {
 		return &checkpoint.EditError{Mistakes: []string{"a salvage changes nothing else: salvage first, then edit the result"}}
 	case e.Salvage.Older != nil:
 		return &checkpoint.EditError{Mistakes: []string{"holes in checkpoints of Flink are not filled from an older one: leave out --older"}}
+	case e.Salvage.RepairBits:
+		return &checkpoint.EditError{Mistakes: []string{"checkpoints of Flink have no checksum of each block by which a bit could be found: leave out --repair-bits"}}
 	}
 	for _, step := range []func() error{
 		j.checkDestination, j.salvageFlight, j.salvageLists, j.salvageKeyed, j.decideRewrites, j.surveyKeyed, j.checkWritable, j.decideFiles,

@@ -20,8 +20,9 @@ import (
 // salvager is one call of salvage.
 type salvager struct {
 	*app
-	act   bool
-	older string
+	act    bool
+	repair bool
+	older  string
 }
 
 func (a *app) salvage() *cobra.Command {
@@ -45,6 +46,12 @@ DST/lost-and-found.jsonl.
 job: these keys are then as of the older checkpoint, and what happened to them
 since is lost. Without it they are gone, as if never seen.
 
+--repair-bits turns a bit back where that alone explains why a block has not its
+checksum, and names it. Every error of one bit is repaired so; but damage to
+more bits can look like one (of random damage one block in 8,000 at least), and
+then a wrong value may pass all other checks. So the result counts as one with
+losses even if nothing is lost.
+
 DST must not exist. The result is a savepoint of the same snapshot: call it
 savepoint-N or anything else but chk-N; a job goes on from it with "tidemark
 run JOB --restore DST". What was lost is printed, and stands in the result:
@@ -67,6 +74,7 @@ a result with losses.`,
 	f.SortFlags = false
 	f.BoolVar(&s.act, "apply", false, "write DST, not only a plan")
 	f.StringVar(&s.older, "older", "", "fill holes of keyed state from the checkpoint at `PATH`")
+	f.BoolVar(&s.repair, "repair-bits", false, "turn single flipped bits back")
 	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done and do nothing (as without --apply)")
 	return cmd
 }
@@ -102,7 +110,8 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 	bar := s.watchBytes("salvage "+p.Show(p.Path), 0)
 	defer bar.Stop()
-	r, err := recovery.Salvage(ctx, c, older, recovery.Target{Format: to.Format, Path: to.Path, DryRun: !s.act,
+	options := checkpoint.Salvage{Older: older, LostAndFound: recovery.LostAndFound, RepairBits: s.repair}
+	r, err := recovery.SalvageWith(ctx, c, options, recovery.Target{Format: to.Format, Path: to.Path, DryRun: !s.act,
 		Software: "tidemark " + newVersion().Version + " salvage", Progress: follow(bar)})
 	bar.Stop()
 	if err != nil {
@@ -111,6 +120,9 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 	d := document.NewSalvage(p.Show(p.Path), to.Shown, s.act, r)
 	for i, name := range d.Damaged {
 		d.Damaged[i] = p.Show(name)
+	}
+	for i := range d.Repaired {
+		d.Repaired[i].Object = p.Show(d.Repaired[i].Object)
 	}
 	if err := s.print(&d); err != nil {
 		return err
@@ -162,8 +174,12 @@ func (s *salvager) print(d *document.Salvage) error {
 	for _, f := range d.Filled {
 		filled.Row(f.Operator, f.State, fmt.Sprint(uint64(f.Entries)), fmt.Sprintf("%s, id %d", f.Older, uint64(f.ID)))
 	}
+	repaired := table(path("REPAIRED BY ONE BIT"), right("BYTE"), right("BIT"))
+	for _, r := range d.Repaired {
+		repaired.Row(r.Object, fmt.Sprint(uint64(r.Offset)), fmt.Sprint(r.Bit))
+	}
 	channels := &document.Change{Channels: d.Channels}
-	for _, t := range []*out.Table{damaged, moved, filled, channelTable(channels), s.lossTable(&document.Inspect{Losses: d.Losses})} {
+	for _, t := range []*out.Table{damaged, moved, filled, repaired, channelTable(channels), s.lossTable(&document.Inspect{Losses: d.Losses})} {
 		if err := s.printTable(t); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ type Salvage struct {
 	Moved       []string `json:"moved"`   // objects found under another name
 	Rebuilt     bool     `json:"rebuiltManifest"`
 	Filled      []Filled `json:"filled"`
+	Repaired    []Repair `json:"repaired"` // bits that were turned back
 	// LostAndFound counts what reads and belongs to no operator for certain.
 	LostAndFound Number           `json:"lostAndFound"`
 	Channels     []Channel        `json:"channels"`
@@ -35,11 +36,18 @@ type Filled struct {
 	ID       Number `json:"id"`
 }
 
+// Repair is one bit of an object that was turned back.
+type Repair struct {
+	Object string `json:"object"`
+	Offset Number `json:"offset"`
+	Bit    int    `json:"bit"`
+}
+
 // NewSalvage describes a result.
 func NewSalvage(source, destination string, applied bool, r *recovery.Result) Salvage {
 	c := NewChange("salvage", source, destination, !applied, r)
 	d := Salvage{Schema: SalvageSchema, Source: source, Destination: destination, Applied: applied, Damaged: []string{}, Moved: []string{},
-		Filled: []Filled{}, Channels: c.Channels, Objects: c.Objects, Losses: c.Losses, Result: r}
+		Filled: []Filled{}, Repaired: []Repair{}, Channels: c.Channels, Objects: c.Objects, Losses: c.Losses, Result: r}
 	s := r.Salvaged
 	if s == nil {
 		s = &checkpoint.Salvaged{}
@@ -48,6 +56,9 @@ func NewSalvage(source, destination string, applied bool, r *recovery.Result) Sa
 	d.Rebuilt, d.LostAndFound = s.Rebuilt, Number(s.Found)
 	for _, f := range s.Filled {
 		d.Filled = append(d.Filled, Filled{f.Operator, f.State, Number(f.Entries), f.Older, Number(f.ID)})
+	}
+	for _, p := range s.Repaired {
+		d.Repaired = append(d.Repaired, Repair{p.Object, Number(p.Offset), p.Bit})
 	}
 	return d
 }
