@@ -63,7 +63,8 @@ func canonicalSample(t testing.TB) ([]byte, []int64) {
 	return out.Bytes(), offsets
 }
 
-// heapSample is the same in the heap layout, in the key groups 3 and 4.
+// heapSample is the same in the heap layout, in the key groups 3 and 4. There a
+// list and a map may be empty; for a canonical file such a state is absent.
 func heapSample(t testing.TB) ([]byte, []int64) {
 	t.Helper()
 	h := sample(t)
@@ -72,14 +73,17 @@ func heapSample(t testing.TB) ([]byte, []int64) {
 		t.Fatal(err)
 	}
 	key := append([]byte{0}, wire.AppendStr(nil, "key")...) // namespace first
+	none := append([]byte{0}, wire.AppendStr(nil, "none")...)
 	var offsets []int64
 	for group := int32(3); group <= 4; group++ {
 		offsets = append(offsets, int64(len(b)))
 		b = wire.AppendI32(b, group)
 		b = wire.AppendI64(append(wire.AppendI32(append(b, 0, 0), 1), key...), 1)
-		b = append(wire.AppendI32(append(b, 0, 1), 1), key...)
+		b = append(wire.AppendI32(append(b, 0, 1), 2), none...)
+		b = append(wire.AppendI32(b, 0), key...)
 		b = wire.AppendI64(wire.AppendI64(wire.AppendI32(b, 2), 1), 1)
-		b = append(wire.AppendI32(append(b, 0, 2), 1), key...)
+		b = append(wire.AppendI32(append(b, 0, 2), 2), none...)
+		b = append(wire.AppendI32(b, 0), key...)
 		b = append(wire.AppendStr(wire.AppendI32(b, 2), "a"), 0)
 		b = append(wire.AppendStr(wire.AppendI64(b, 1), "b"), 1)
 		b = wire.AppendI64(wire.AppendI32(append(b, 0, 3), 1), 7^(-1<<63))
