@@ -28,6 +28,8 @@ type Edit struct {
 	// External says what becomes of files outside the checkpoint that it
 	// refers to: output that is complete and not yet published (R10).
 	External ExternalFiles
+	// CopyExternal is what copies a file with [ExternalCopy].
+	CopyExternal CopyExternal
 	// Settings replaces values of the job's recorded configuration, by key. Keys
 	// that are not recorded are not added.
 	Settings map[string]string
@@ -120,7 +122,13 @@ const (
 	ExternalRefuse ExternalFiles = iota // fail with a [RefusedError] if there are any
 	ExternalKeep                        // keep the references as they are
 	ExternalDrop                        // leave the references out, as a loss
+	ExternalCopy                        // copy the files too, and refer to the copies
 )
+
+// CopyExternal copies the file outside that an item of an operator's list refers
+// to and returns the item that refers to the copy. The slice that it gets is
+// valid during the call only.
+type CopyExternal func(ctx context.Context, uid string, item []byte) ([]byte, error)
 
 // Editor is the ability of a [Format] to make checkpoints of its kind in its
 // store out of others. The source may lie in another store; a format refuses

@@ -163,7 +163,7 @@ func (c *toFlink) planOperator(row int, op format.Operator, groups uint32) error
 // planExternal refuses a list that refers to files outside, unless it is said what
 // to do; see [Options].External.
 func (c *toFlink) planExternal(uid string, row int, st format.State) error {
-	if c.opts.External != checkpoint.ExternalRefuse {
+	if c.opts.External == checkpoint.ExternalKeep || c.opts.External == checkpoint.ExternalDrop {
 		return nil
 	}
 	files := 0

@@ -32,6 +32,7 @@ type job struct {
 	channels []channel // by edge
 	losses   []format.Loss
 	external []string
+	copied   []string // what was made of them, as they are now
 	moves    []move // by object of the source
 
 	w         *writer.Writer
@@ -62,6 +63,9 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 	}
 	if err := s.check(ctx, src, edit); err != nil {
 		return nil, err
+	}
+	if edit.External == checkpoint.ExternalCopy && edit.CopyExternal == nil {
+		return nil, &checkpoint.EditError{Mistakes: []string{"files outside cannot be copied to this destination"}}
 	}
 	if edit.Version != "" {
 		return nil, &checkpoint.EditError{Mistakes: []string{fmt.Sprintf("a native checkpoint cannot be written in version %q", edit.Version)}}
@@ -173,6 +177,9 @@ func (j *job) advance(bytes uint64) {
 // outcome describes what the edit does or has done.
 func (j *job) outcome() (checkpoint.Outcome, error) {
 	out := checkpoint.Outcome{External: j.external, Rewritten: j.rewritten}
+	if len(j.copied) > 0 {
+		out.External = j.copied[:min(len(j.copied), maxExternal)]
+	}
 	if j.w == nil { // planned only: about what is there now
 		for row, list := range j.src.slices {
 			for _, sl := range list {

@@ -81,10 +81,14 @@ func (j *job) copyItems(sl *writer.Slice, row int, run rescale.Run) error {
 			return nil
 		}
 		left--
-		if _, external := externalFile(item.Row.Value); external && j.dropsExternal() {
+		value, err := j.reference(j.src.states[row].Operator, item.Row.Value)
+		if err != nil {
+			return err
+		}
+		if value == nil {
 			continue
 		}
-		if err := sl.Item(item.Row.Value); err != nil {
+		if err := sl.Item(value); err != nil {
 			return err
 		}
 	}

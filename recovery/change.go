@@ -21,6 +21,9 @@ type Target struct {
 	Software string            // that the result names as its writer
 	DryRun   bool              // only plan
 	Progress func(checkpoint.Progress)
+	// CopyExternal copies files outside, with [checkpoint.ExternalCopy]; nil
+	// where that is not possible.
+	CopyExternal checkpoint.CopyExternal
 }
 
 // Result is what a tool did, or with [Target].DryRun would do.
@@ -96,7 +99,7 @@ func (to *Target) apply(ctx context.Context, src checkpoint.Checkpoint, edit che
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", to.Path, ErrNotEditable)
 	}
-	edit.Software = to.Software
+	edit.Software, edit.CopyExternal = to.Software, to.CopyExternal
 	plans, err := layoutPlans(ctx, src, edit)
 	if err != nil {
 		return nil, err

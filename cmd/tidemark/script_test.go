@@ -47,6 +47,8 @@ func TestMain(m *testing.M) {
 //	hurt DIR OPERATOR STATE                           damages a byte of a block of keyed state
 //	settled DIR                                       there is a checkpoint, or nothing at all
 //	columns FILE                                      no line is longer than 80 columns, or has control characters
+//	copydir FROM TO                                   copies a directory
+//	bend GLOB                                         flips a bit in the middle of each such file
 //	sorted FILE GLOB                                  writes the sorted lines of all such files
 //
 // and, for the bucket of the script:
@@ -82,7 +84,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "sample": copySample, "bucket": copyBucket, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines,
+			"flink": writeFlink, "sample": copySample, "bucket": copyBucket, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines, "copydir": copyDir, "bend": bend,
 			"awaitobject": awaitObject, "objects": objects, "damage": damageObject, "copyobject": copyObject, "downloaded": downloaded, "requested": requested, "unconditional": unconditional,
 			"interrupted": interrupted,
 		},
@@ -196,6 +198,21 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text[at] ^= 4
 	ts.Check(os.WriteFile(name, text, 0o600))
+}
+
+func copyDir(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+}
+
+func bend(ts *testscript.TestScript, _ bool, args []string) {
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		ts.Check(err)
+		text[len(text)/2] ^= 4
+		ts.Check(os.WriteFile(name, text, 0o600))
+	}
 }
 
 // newer changes the version in a file's header, whose checksum stays right: what

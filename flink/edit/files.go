@@ -151,8 +151,8 @@ func (j *job) outside(ref metadata.Ref, l flink.Location) error {
 	switch j.edit.External {
 	case checkpoint.ExternalKeep:
 		return nil
-	case checkpoint.ExternalDrop:
-		return checkpoint.Refuse(place, fmt.Sprintf("its %s lies in %s, outside the folder that was opened; it is state and cannot be left out this way", ref.Role, l.URI),
+	case checkpoint.ExternalDrop, checkpoint.ExternalCopy:
+		return checkpoint.Refuse(place, fmt.Sprintf("its %s lies in %s, outside the folder that was opened; it is state, which is neither left out nor copied this way", ref.Role, l.URI),
 			"the same command with --external-files keep, or strip the operator")
 	}
 	return checkpoint.Refuse(place, fmt.Sprintf("its %s lies in %s, outside the folder that was opened", ref.Role, l.URI),

@@ -19,6 +19,7 @@ import (
 type changer struct {
 	*app
 	dry bool
+	dst string // as it was given
 	// work is the call of the library.
 	work func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error)
 }
@@ -52,6 +53,7 @@ func (c *changer) changing(cmd *cobra.Command) *cobra.Command {
 
 // run opens both ends, does the work and prints what was done.
 func (c *changer) run(ctx context.Context, verb, src, dst string) (err error) {
+	c.dst = dst
 	o, err := c.openNewest(ctx, src)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 	"github.com/tidemark-io/tidemark/recovery"
 )
 
@@ -203,7 +205,8 @@ ends; two operators can exchange their uids.`,
 }
 
 // externalChoices are the words of --external-files.
-var externalChoices = map[string]checkpoint.ExternalFiles{"": checkpoint.ExternalRefuse, "keep": checkpoint.ExternalKeep, "drop": checkpoint.ExternalDrop}
+var externalChoices = map[string]checkpoint.ExternalFiles{"": checkpoint.ExternalRefuse, "keep": checkpoint.ExternalKeep, "drop": checkpoint.ExternalDrop,
+	"copy": checkpoint.ExternalCopy}
 
 func (a *app) cp() *cobra.Command {
 	var external, version string
@@ -211,9 +214,25 @@ func (a *app) cp() *cobra.Command {
 	c.work = func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error) {
 		choice, ok := externalChoices[external]
 		if !ok {
-			return nil, usage("--external-files %q is none of keep, drop", external)
+			return nil, usage("--external-files %q is none of keep, copy, drop", external)
 		}
-		return recovery.CopyAs(ctx, src, choice, version, to)
+		if choice != checkpoint.ExternalCopy {
+			return recovery.CopyAs(ctx, src, choice, version, to)
+		}
+		if place.IsAddress(c.dst) {
+			return nil, usage("--external-files copy needs a DST in a local directory, where a sink can publish them")
+		}
+		dir, err := filepath.Abs(c.dst + filesSuffix)
+		if err != nil {
+			return nil, err
+		}
+		files := &externalFiles{dir: dir}
+		to.CopyExternal = files.copy
+		r, err := recovery.CopyAs(ctx, src, choice, version, to)
+		if err = files.end(err); err == nil && files.made {
+			a.say("%s: the job that is restored must have its sinks there, one in each folder", c.dst+filesSuffix)
+		}
+		return r, err
 	}
 	cmd := c.changing(&cobra.Command{
 		Use:   "cp SRC DST",
@@ -223,16 +242,18 @@ what it uses of shared objects. Every byte is compared with its checksum on the
 way. chk-N copied to another directory's chk-N stays a checkpoint.
 
 A sink may have completed files of output that it publishes only later; the
-checkpoint refers to them, and they are not copied. If there are such files this
-is refused (exit code 6), unless --external-files says what to do: keep the
-references, for a job that will find the files where they are, or drop them.
+checkpoint refers to them. If there are such files this is refused (exit code 6),
+unless --external-files says what to do: keep the references, for a job that will
+find the files where they are; copy the files to DST.files, which has a directory
+for each sink, by its uid, that a restored job must have its sink in to publish
+them; or drop the references.
 
 Of Flink's checkpoints the copy is self-contained, like a native savepoint:
 every file lies beside its _metadata. --metadata-version makes it readable for
 an older Flink: 4 for 1.16 to 1.20, 3 for 1.11 and later.`,
-		Example: "  tidemark cp jobs/ck/chk-7 backup/chk-7\n  tidemark cp --external-files keep jobs/ck before-upgrade",
+		Example: "  tidemark cp jobs/ck/chk-7 backup/chk-7\n  tidemark cp --external-files copy jobs/ck moved\n  tidemark cp --external-files keep jobs/ck before-upgrade",
 	})
-	cmd.Flags().StringVar(&external, "external-files", "", "`what` to do with files outside: keep, drop")
+	cmd.Flags().StringVar(&external, "external-files", "", "`what` to do with files outside: keep, copy, drop")
 	cmd.Flags().StringVar(&version, "metadata-version", "", "`version` of its metadata, 2 to 7 (Flink)")
 	return cmd
 }

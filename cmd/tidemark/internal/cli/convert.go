@@ -77,7 +77,7 @@ func (c *converter) options() (convert.Options, error) {
 	o := convert.Options{Parallelism: c.parallelism, KeyGroups: c.groups, DryRun: c.dry, Nullable: c.nullable, Structs: map[string]string{},
 		Software: "tidemark " + newVersion().Version + " convert"}
 	var ok bool
-	if o.External, ok = externalChoices[c.external]; !ok {
+	if o.External, ok = externalChoices[c.external]; !ok || o.External == checkpoint.ExternalCopy {
 		return o, usage("--external-files %q is none of keep, drop", c.external)
 	}
 	for _, text := range c.structs {
