@@ -33,7 +33,7 @@ type job struct {
 	losses   []format.Loss
 	external []string
 	copied   []string // what was made of them, as they are now
-	moves    []move // by object of the source
+	moves    []move   // by object of the source
 
 	w         *writer.Writer
 	manifest  *format.Manifest
