@@ -123,17 +123,18 @@ func appendCommitter(dst []byte, version int32, payload []byte) ([]byte, bool) {
 	if version != committerVersion || uint32(r.I32("mark")) != committerMark {
 		return dst, false
 	}
-	c.list(r, c.checkpoint)
+	c.list(r, 1, c.checkpoint)
 	if r.End("committables") != nil || !c.ok {
 		return dst, false
 	}
 	return c.out, true
 }
 
-// list prints a list: the version of the items' serialiser, their number, and each
-// behind its length.
-func (c *committer) list(r *wire.Reader, item func(*wire.Reader)) {
-	c.ok = c.ok && r.I32("version") == 0
+// list prints a list: the version of the items' serialiser, which is at most the
+// given one, their number, and each behind its length.
+func (c *committer) list(r *wire.Reader, newest int32, item func(*wire.Reader, int32)) {
+	version := r.I32("version")
+	c.ok = c.ok && version >= 0 && version <= newest
 	n := r.Count(4, "items")
 	c.out = append(c.out, '[')
 	for i := 0; i < n && c.ok && r.Err() == nil; i++ {
@@ -141,23 +142,39 @@ func (c *committer) list(r *wire.Reader, item func(*wire.Reader)) {
 			c.out = append(c.out, ',')
 		}
 		in := wire.NewBytes("", 0, r.Bytes32("item"))
-		item(in)
+		item(in, version)
 		c.ok = c.ok && in.End("item") == nil && i < maxKnown
 	}
 	c.out = append(c.out, ']')
 }
 
-func (c *committer) checkpoint(r *wire.Reader) {
+// checkpoint prints what waits for a checkpoint to complete. Since version 1 (Flink
+// 1.19 or 1.20) the number of subtasks is in it.
+func (c *committer) checkpoint(r *wire.Reader, version int32) {
 	c.out = appendOffset(append(c.out, `{"checkpoint":`...), r.I64("checkpoint"))
+	if version > 0 {
+		c.out = strconv.AppendInt(append(c.out, `,"parallelism":`...), int64(r.I32("parallelism")), 10)
+	}
 	c.out = append(c.out, `,"subtasks":`...)
-	c.list(r, c.subtask)
+	c.list(r, 2, c.subtask)
 	c.out = append(c.out, '}')
 }
 
-func (c *committer) subtask(r *wire.Reader) {
-	c.out = append(c.out, `{"requests":`...)
-	c.list(r, c.request)
-	for _, name := range []string{"committables", "drained", "failed"} {
+// subtask prints the requests of a subtask: since version 1 with its number, and
+// since 2 (Flink 2.0) without the number of those that were passed on.
+func (c *committer) subtask(r *wire.Reader, version int32) {
+	c.out = append(c.out, '{')
+	if version > 0 {
+		c.out = strconv.AppendInt(append(c.out, `"subtask":`...), int64(r.I32("subtask")), 10)
+		c.out = append(c.out, ',')
+	}
+	c.out = append(c.out, `"requests":`...)
+	c.list(r, 0, c.request)
+	counts := []string{"committables", "drained", "failed"}
+	if version > 1 {
+		counts = []string{"committables", "failed"}
+	}
+	for _, name := range counts {
 		c.out = strconv.AppendInt(append(c.out, `,"`+name+`":`...), int64(r.I32(name)), 10)
 	}
 	c.out = append(c.out, '}')
@@ -166,7 +183,7 @@ func (c *committer) subtask(r *wire.Reader) {
 // requestStates are the names of CommitRequestState, by ordinal.
 var requestStates = [...]string{"RECEIVED", "RETRY", "FAILED", "COMMITTED"}
 
-func (c *committer) request(r *wire.Reader) {
+func (c *committer) request(r *wire.Reader, _ int32) {
 	version := r.I32("version")
 	payload := r.Bytes32("committable")
 	c.out = append(c.out, `{"committable":`...)

@@ -1,6 +1,9 @@
 package flink
 
 import (
+	"encoding/hex"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/tidemark-io/tidemark/flink/wire"
@@ -36,6 +39,54 @@ func utf(t *testing.T, b []byte, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// What Kafka's connectors for Flink 1.20 and 2.x wrote by their own serialisers is
+// shown by its meaning, to the last byte (testdata/flink/kafka/KafkaStates.java).
+func TestKafkaStates(t *testing.T) {
+	const transactions = `{"committable":{"version":1,"value":{"transactionalId":"tx-1-12","producerId":"4001","epoch":7}},"retries":0,"state":"RECEIVED"},` +
+		`{"committable":{"version":1,"value":{"transactionalId":"tx-2-12","producerId":"4002","epoch":0}},"retries":0,"state":"RECEIVED"}`
+	drained := map[string]string{"1.20": `"drained":0,`, "2.2": ""}
+	n := 0
+	for _, flink := range []string{"1.20", "2.2"} {
+		text, err := os.ReadFile("../testdata/flink/kafka/states-" + flink + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			words := strings.Fields(line)
+			b, err := hex.DecodeString(words[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			ok := false
+			if words[0] == "coordinator" {
+				got, ok = appendCoordinator(nil, b)
+			} else {
+				got, ok = appendKnown(nil, words[0], b)
+			}
+			one, two := `{"topic":"orders","partition":0,"status":"ASSIGNED"}`, `{"topic":"orders","partition":1,"status":"UNASSIGNED_INITIAL"}`
+			if strings.Index(string(got), `"partition":1`) < strings.Index(string(got), `"partition":0`) {
+				one, two = two, one // a set, in no order
+			}
+			want := map[string]string{
+				"bounded":   `{"version":0,"value":{"topic":"orders","partition":3,"startingOffset":"1234","stoppingOffset":"99999999999"}}`,
+				"unbounded": `{"version":0,"value":{"topic":"заказы","partition":0,"startingOffset":"-2","stoppingOffset":null}}`,
+				"latest":    `{"version":0,"value":{"topic":"orders","partition":0,"startingOffset":"7","stoppingOffset":"-1"}}`,
+				"both":      `{"version":2,"value":{"partitions":[` + one + `,` + two + `],"initialDiscoveryFinished":true}}`,
+				"two": `{"version":2,"value":[{"checkpoint":"12","parallelism":2,"subtasks":[{"subtask":1,"requests":[` + transactions +
+					`],"committables":2,` + drained[flink] + `"failed":0}]}]}`,
+			}[words[1]]
+			if !ok || string(got) != want {
+				t.Errorf("Flink %s, %s %s:\ngot  %s\nwant %s", flink, words[0], words[1], got, want)
+			}
+			n++
+		}
+	}
+	if n != 10 {
+		t.Errorf("%d states", n)
+	}
 }
 
 // What Kafka's connector keeps is shown by its meaning, and anything else as bytes.
