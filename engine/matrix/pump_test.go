@@ -43,10 +43,33 @@ type pump struct {
 	// asks has an element when the sources are in the middle of a step: the
 	// moment for a checkpoint, with data before and behind its barriers.
 	asks chan struct{}
+
+	atRest map[int64]bool // splits in which a read found nothing at this limit
+	rested *sync.Cond
 }
 
 func newPump(splits int, step int64) *pump {
-	return &pump{splits: splits, step: step, limit: step, end: -1, asks: make(chan struct{}, 1)}
+	p := &pump{splits: splits, step: step, limit: step, end: -1, asks: make(chan struct{}, 1), atRest: map[int64]bool{}}
+	p.rested = sync.NewCond(&p.mu)
+	return p
+}
+
+// more lets the sources read n more records of each split.
+func (p *pump) more(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit += n
+	clear(p.atRest)
+}
+
+// rest waits until all that may be read since the last call of more was read and
+// emitted.
+func (p *pump) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.atRest) < p.splits {
+		p.rested.Wait()
+	}
 }
 
 // raise lets the sources read one step more.
@@ -132,6 +155,10 @@ func (r *pumpReader[T]) Read(_ context.Context, batch []T) (int, error) {
 	p := r.s.p
 	p.mu.Lock()
 	limit, end := p.limit, p.end
+	if r.at == limit {
+		p.atRest[r.split] = true
+		p.rested.Broadcast()
+	}
 	p.mu.Unlock()
 	if p.silent != 0 && r.split == p.silent {
 		if end < 0 {
