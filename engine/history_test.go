@@ -206,6 +206,9 @@ func TestHistoryGoesOn(t *testing.T) {
 		var got []string
 		for _, a := range recordsOf(t, st) {
 			got = append(got, fmt.Sprintf("%d-%d %s %s", a.Run, a.ID, a.Status, a.Cause))
+			if from := a.Restored; (from != nil) != (a.Run == 2) || from != nil && (from.Number == nil || *from.Number != 1) {
+				t.Errorf("%d-%d was restored from %+v", a.Run, a.ID, from)
+			}
 		}
 		want := []string{"1-1 COMPLETED , 1-2 FAILED error", "1-2 FAILED error, 2-4 COMPLETED , 2-5 COMPLETED , 2-6 COMPLETED "}[run]
 		if s := strings.Join(got, ", "); s != want {

@@ -102,6 +102,10 @@ type Restored struct {
 	ID        Count  `json:"id"`
 	Savepoint bool   `json:"is_savepoint"`
 	Path      string `json:"external_path"` // below the root that it lies in
+	// Number is how many restores the run had done, this one included: the one it
+	// began with, and one for each restart from a checkpoint. nil in records of
+	// versions that did not count.
+	Number *Count `json:"restore_number,omitempty"`
 }
 
 // Sizes are sums over subtasks that have acknowledged.

@@ -21,6 +21,7 @@ type attempt struct {
 	plan     *plan
 	root     *root     // nil without checkpoints
 	restored *restored // nil if nothing was
+	restore  uint64    // which restore of the run that is, from 1
 	base     *base     // the restored checkpoint, if the next one may refer to it
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -45,6 +46,10 @@ type attempt struct {
 // newAttempt builds the tasks and what connects them.
 func newAttempt(ctx context.Context, j *Job, p *plan, r *restored) (_ *attempt, err error) {
 	a := &attempt{job: j, cfg: &j.cfg, plan: p, root: j.root, restored: r, start: make(chan struct{})}
+	if r != nil {
+		j.restores++
+		a.restore = j.restores
+	}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	defer func() {
 		if err != nil {

@@ -20,6 +20,7 @@ type Job struct {
 	err     error // valid when done is closed
 
 	historian *historian // nil if no history is kept
+	restores  uint64     // of this run; belongs to the job's goroutine
 
 	observing sync.Mutex
 

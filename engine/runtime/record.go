@@ -120,7 +120,7 @@ func (c *coordinator) record(p *pending, ended time.Time, reason error) *record.
 	}
 	if from := a.restored; from != nil {
 		_, savepoint, _ := layout.ParseDir(from.path)
-		r.Restored = &record.Restored{ID: record.Count(from.id), Path: from.path, Savepoint: savepoint}
+		r.Restored = &record.Restored{ID: record.Count(from.id), Path: from.path, Savepoint: savepoint, Number: new(record.Count(a.restore))}
 	}
 	r.Tasks = c.taskRecords(p, ended, reason)
 	r.Sum()

@@ -1,6 +1,8 @@
 package document
 
 import (
+	"math"
+
 	"github.com/tidemark-io/tidemark/history"
 )
 
@@ -24,7 +26,8 @@ type History struct {
 }
 
 // HistoryCounts counts attempts. Records are of those that have ended, so how many
-// are in progress is not known.
+// are in progress is not known. Restored is how often the runs restored a checkpoint,
+// as far as a record came after it; nil if records of earlier versions do not say.
 type HistoryCounts struct {
 	Total      int  `json:"total"`
 	InProgress *int `json:"in_progress"`
@@ -56,6 +59,7 @@ func NewHistory(root string, attempts []*history.Attempt, damaged []DamagedRecor
 	d := &History{Schema: HistorySchema, Root: root, Summary: history.Summarise(attempts), Attempts: []HistoryLine{}, Damaged: []DamagedRecord{}}
 	d.Damaged = append(d.Damaged, damaged...)
 	d.Counts.Total = len(attempts)
+	d.Counts.Restored = restores(attempts)
 	for _, a := range attempts {
 		a.Schema, a.Tasks = "", nil
 		line := HistoryLine{a}
@@ -74,6 +78,25 @@ func NewHistory(root string, attempts []*history.Attempt, damaged []DamagedRecor
 		d.Counts.Completed++
 	}
 	return d
+}
+
+// restores adds up what the newest record of each run says; nil if one does not.
+func restores(attempts []*history.Attempt) *int {
+	byRun := map[history.Count]int{}
+	for _, a := range attempts {
+		if a.Restored == nil {
+			continue
+		}
+		if a.Restored.Number == nil {
+			return nil
+		}
+		byRun[a.Run] = max(byRun[a.Run], int(min(*a.Restored.Number, math.MaxInt32)))
+	}
+	sum := 0
+	for _, n := range byRun {
+		sum += n
+	}
+	return &sum
 }
 
 // Attempt is one attempt with a summary of each task's subtasks.
