@@ -57,7 +57,7 @@ type Options struct {
 	Drop []checkpoint.Selector
 	// External says what to do with a sink's files that are not published yet.
 	External checkpoint.ExternalFiles
-	// Memory bounds what is sorted at a time, in bytes; 64 MiB. Merging takes as
+	// Memory bounds what is sorted at a time, in bytes; 32 MiB. Merging takes as
 	// much again at most.
 	Memory   int
 	DryRun   bool      // decide and report everything, write nothing
@@ -85,7 +85,7 @@ type State struct {
 }
 
 // defaultMemory is what is sorted at a time.
-const defaultMemory = 64 << 20
+const defaultMemory = 32 << 20
 
 // job is what both directions share.
 type job struct {

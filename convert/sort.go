@@ -22,7 +22,7 @@ const spillSuffix = ".spill"
 // maxRuns is how many runs are merged at a time, mergeBuffer what is read of each
 // at a time.
 const (
-	maxRuns     = 64
+	maxRuns     = 128
 	mergeBuffer = 64 << 10
 )
 
@@ -75,6 +75,11 @@ func (s *sorter) add(key, value []byte) error {
 		if err := s.spill(); err != nil {
 			return err
 		}
+	}
+	// Appending would double it, and have both halves and what was before in
+	// memory at once.
+	if size := len(key) + len(value); len(s.arena)+size > cap(s.arena) && len(s.arena)+size > s.limit/8 {
+		s.arena = slices.Grow(s.arena, max(size, s.limit-len(s.arena)))
 	}
 	s.items = append(s.items, item{len(s.arena), len(key), len(value)})
 	s.arena = append(append(s.arena, key...), value...)

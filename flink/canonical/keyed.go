@@ -25,7 +25,7 @@ type Options struct {
 	// computed, by class or under "" for all. What it leaves open is found out from
 	// the keys and the key groups that they are in; what it says is checked so.
 	KeyHash map[string]serde.Formula
-	// Memory bounds what sorting keeps in memory, in bytes; 64 MiB if it is 0.
+	// Memory bounds what sorting keeps in memory, in bytes; 32 MiB if it is 0.
 	Memory int
 	// TempDir is for what sorting keeps on disk; that of the system if it is "".
 	TempDir string

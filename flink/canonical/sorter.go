@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	defaultMemory = 64 << 20 // bytes
+	defaultMemory = 32 << 20 // bytes; a process takes about twice that before a collection
 	// mergeWidth bounds how many runs are merged at once, each with a buffer of
 	// runBuffer bytes.
-	mergeWidth = 64
+	mergeWidth = 128
 	runBuffer  = 64 << 10
 	// rowHead is the length of what stands in front of a row: key group and state,
 	// the lengths of composite key and value.
@@ -49,6 +49,11 @@ func (s *sorter) add(group, state int, composite, value []byte) error {
 		if err := s.spill(); err != nil {
 			return err
 		}
+	}
+	// Appending would double it, and have both halves and what was before in
+	// memory at once.
+	if need := len(s.arena) + size; need > cap(s.arena) && need > s.limit/8 {
+		s.arena = slices.Grow(s.arena, max(size, s.limit-len(s.arena)))
 	}
 	s.rows = append(s.rows, len(s.arena))
 	s.arena = binary.BigEndian.AppendUint16(s.arena, uint16(group))
