@@ -314,9 +314,10 @@ func TestDeadDirectory(t *testing.T) {
 		if p.create(s, "chk-1/a") {
 			t.Fatal(p.errs)
 		}
-		// Find the fsync of the root in the next create, and let it fail.
+		// Find the fsync of the root in the next create in a new directory, and
+		// let it fail.
 		probe := d.AfterCrash(crashsim.KeepAll, 0)
-		newPromises().create(probe.Store(), "chk-1/b")
+		newPromises().create(probe.Store(), "chk-3/b")
 		at := -1
 		for i, c := range probe.Trace() {
 			if c.Op == op && c.Name == "." {
@@ -324,7 +325,7 @@ func TestDeadDirectory(t *testing.T) {
 			}
 		}
 		d.FailCall(at, crashsim.SyncLies, false)
-		if !p.create(s, "chk-1/b") {
+		if !p.create(s, "chk-3/b") {
 			t.Fatal("a create whose directory could not be synced succeeded")
 		}
 		if n, _ := d.Fired(); n != 1 {
@@ -429,3 +430,36 @@ func (f lazyDirs) OpenDir(name string) (dirfs.Dir, error) {
 type lazyDir struct{ dirfs.Dir }
 
 func (lazyDir) Sync() error { return nil }
+
+// A directory that is removed and made again between two objects has a new name,
+// which must be durable too, though the store has synced one like it before.
+func TestDirectoryMadeAgain(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		d := crashsim.New()
+		s := d.Store()
+		p := newPromises()
+		other := s
+		if !own {
+			other = d.Store() // as by another process
+		}
+		if p.create(s, "chk-1/a") || p.remove(other, "chk-1/a") {
+			t.Fatal(p.errs)
+		}
+		if p.create(s, "chk-1/b") || p.create(s, "chk-1/c") {
+			t.Fatal(p.errs)
+		}
+		if err := p.check(d.AfterCrash(crashsim.KeepNone, 0).Store()); err != nil {
+			t.Errorf("own=%v: after a power cut: %v", own, err)
+		}
+		// The third object found the name of its directory durable.
+		roots := 0
+		for _, c := range d.Trace() {
+			if c.Op == crashsim.OpSyncDir && c.Name == "." {
+				roots++
+			}
+		}
+		if roots == 0 || roots > 3 {
+			t.Errorf("own=%v: the root was synced %d times", own, roots)
+		}
+	}
+}

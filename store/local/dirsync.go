@@ -18,6 +18,9 @@ type dirSyncs struct {
 	mu   sync.Mutex
 	per  map[string]*dirSync
 	dead map[string]error // directories whose fsync failed
+	// settled are directories whose own names have been made durable, and what
+	// they were then: another one in the place of one of them is not.
+	settled map[string]dirfs.Info
 }
 
 // dirSync is a directory that somebody is syncing. Syncs of one directory run
@@ -70,6 +73,28 @@ func (s *dirSyncs) made(dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.dead, dir)
+	delete(s.settled, dir)
+}
+
+// isSettled reports whether the directory, which is now as described, has a
+// durable name.
+func (s *dirSyncs) isSettled(dir string, now dirfs.Info) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, ok := s.settled[dir]
+	return ok && dirfs.Same(before, now)
+}
+
+// settle notes that the directory, as it was before the fsyncs of those above it,
+// has a durable name. Only so many are kept; the others are synced again.
+func (s *dirSyncs) settle(dir string, before dirfs.Info) {
+	const most = 1000
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled == nil || len(s.settled) >= most {
+		s.settled = map[string]dirfs.Info{}
+	}
+	s.settled[dir] = before
 }
 
 // sync returns after an fsync of dir that began after the call.

@@ -35,7 +35,7 @@ func (s *Store) publish(op, from, to string, fi dirfs.Info, drop func() error) e
 		// error is none of the object's; Sweep comes again.
 		_ = drop()
 	}
-	if err := s.syncs.upTo(path.Dir(to)); err != nil {
+	if err := s.durable(path.Dir(to)); err != nil {
 		// It is visible but may not be durable, and there is no second fsync.
 		// Visible must mean durable, so it has to go.
 		if s.is(to, fi) {
@@ -43,6 +43,23 @@ func (s *Store) publish(op, from, to string, fi dirfs.Info, drop func() error) e
 		}
 		return failure(op, to, err)
 	}
+	return nil
+}
+
+// durable makes the entries of a directory durable, and its own name if this store
+// has not done that before: a checkpoint's directory gets many objects.
+func (s *Store) durable(dir string) error {
+	fi, err := s.fs.Meta.Lstat(dir)
+	if err != nil || fi.Kind != dirfs.Directory {
+		return s.syncs.upTo(dir)
+	}
+	if s.syncs.isSettled(dir, fi) {
+		return s.syncs.sync(dir)
+	}
+	if err := s.syncs.upTo(dir); err != nil {
+		return err
+	}
+	s.syncs.settle(dir, fi)
 	return nil
 }
 
