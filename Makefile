@@ -1,6 +1,7 @@
 # The tests, the demonstration and the figures of Tidemark: "make" alone lists the targets.
 GO ?= go
 FUZZTIME ?= 30s
+SIZE ?= 1GiB
 export FUZZTIME
 
 help:
@@ -11,8 +12,8 @@ demo-full: ## the same on 3,000,000 flights; needs npm to fetch them
 	$(GO) run ./internal/demo -full
 test: ## everything that must hold before a change lands: build, cross, race, tests, lint (18 minutes on 2 cores)
 	$(GO) run ./internal/testrun test
-bench: ## measure speed and compare it with the goals
-	$(GO) run ./internal/bench
+bench: ## measure speed and compare it with the goals; SIZE (1GiB) is that of the state that commands work on
+	$(GO) run ./internal/bench -size $(SIZE)
 bench-backpressure: ## checkpoints under backpressure; writes docs/backpressure.md and its plot (5 minutes)
 	$(GO) run ./internal/bench -pairs 1 -backpressure docs
 fuzz: ## run each fuzz target for FUZZTIME (30s)
