@@ -2,6 +2,7 @@ package flink
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -130,6 +131,10 @@ func (c *Checkpoint) describe() checkpoint.Info {
 	}
 	if info.InFlight.Bytes == 0 {
 		info.InFlight.Records = 0
+	}
+	if n := c.streams(); n > maxHeaders {
+		info.Notes = append(info.Notes, checkpoint.Finding{Severity: checkpoint.Note, Place: checkpoint.At(c.name),
+			Problem: fmt.Sprintf("of %d streams of state those of the first %d subtasks of each operator are opened for the names and types of states; a state that only later ones have is not listed", n, someHeaders)})
 	}
 	return info
 }

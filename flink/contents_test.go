@@ -379,6 +379,9 @@ func TestInspectLargest(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	allocated := after.TotalAlloc - before.TotalAlloc
 	t.Logf("RESULT TestInspectLargest bytes=%d states=%d allocated=%d", len(data), states, allocated)
+	if notes := c.Info().Notes; len(notes) != 1 || !strings.Contains(notes[0].Problem, "of 96000 streams of state those of the first 32 subtasks") {
+		t.Errorf("it does not say what is left out: %v", notes)
+	}
 	if states != operators || allocated > 256<<20 {
 		t.Errorf("%d states, %d bytes allocated", states, allocated)
 	}

@@ -40,6 +40,16 @@ func TestObject(t *testing.T) {
 	}
 }
 
+// A stream that is cut at any byte is refused as that.
+func TestCutStreams(t *testing.T) {
+	whole := stream(point)
+	for n := range whole {
+		if _, err := javaser.Parse("o", 0, whole[:n], nil); !errors.Is(err, wire.ErrTruncated) && !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("cut at %d of %d: %v", n, len(whole), err)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	enum := "\x7E" + class("p.E", "\x12", 0, "") + "\x74" + utf("ONE")
 	tests := []struct {
