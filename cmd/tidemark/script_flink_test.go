@@ -70,3 +70,55 @@ func writeHostile(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(dir, "state"), file.Bytes(), 0o644))
 	ts.Check(os.WriteFile(filepath.Join(dir, "_metadata"), data, 0o644))
 }
+
+// spoil damages the first file that the metadata names for a role: removes it, cuts it
+// to two thirds, or changes the head of the first record or the first key group in it.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	data, err := os.ReadFile(filepath.Join(dir, "_metadata"))
+	ts.Check(err)
+	m, err := metadata.Decode("", data, nil)
+	ts.Check(err)
+	roles := map[string]metadata.Role{"keyed": metadata.RoleManagedKeyed, "operator": metadata.RoleManagedOperator, "input": metadata.RoleInput, "output": metadata.RoleOutput}
+	for ref := range m.Handles() {
+		h, is := (*ref.Handle).(*metadata.RelativeFile)
+		if ref.Role != roles[args[1]] || !is {
+			continue
+		}
+		at := int64(0)
+		for i := range ref.Operator.Subtasks {
+			st := ref.Operator.Subtasks[i].State
+			if ref.Operator.Subtasks[i].Index != ref.Subtask || st == nil {
+				continue
+			}
+			switch k := st.ManagedKeyed.(type) {
+			case *metadata.KeyGroupsHandle:
+				if ref.Role == metadata.RoleManagedKeyed {
+					at = k.Offsets[0]
+				}
+			}
+			for _, list := range [][]metadata.ChannelHandle{st.Input, st.Output} {
+				for _, c := range list {
+					if c.Delegate == *ref.Handle && at == 0 {
+						at = c.Channels[0].Offsets[0] + 4
+					}
+				}
+			}
+		}
+		path := filepath.Join(dir, h.Path)
+		b, err := os.ReadFile(path)
+		ts.Check(err)
+		switch args[2] {
+		case "rm":
+			ts.Check(os.Remove(path))
+			return
+		case "cut":
+			b = b[:len(b)*2/3]
+		case "head":
+			b[at] ^= 0x80
+		}
+		ts.Check(os.WriteFile(path, b, 0o644))
+		return
+	}
+	ts.Fatalf("no file for %s", args[1])
+}

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	await GLOB                                        waits until such a file is there
 //	interrupt GLOB command…                           runs a command and sends SIGINT when such a file is there
 //	sample NAME DIR                                   copies a sample of testdata/flink
+//	spoil DIR ROLE rm|cut|head                        damages a file of a Flink checkpoint: keyed, operator, input, output
 //	hostile DIR                                       writes a Flink savepoint with control characters in its names
 //	schema NAME FILE                                  checks a document against docs/schema
 //	hurt DIR OPERATOR STATE                           damages a byte of a block of keyed state
@@ -84,7 +85,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flink": writeFlink, "sample": copySample, "bucket": copyBucket, "hostile": writeHostile, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines, "copydir": copyDir, "bend": bend,
+			"flink": writeFlink, "sample": copySample, "bucket": copyBucket, "hostile": writeHostile, "spoil": spoil, "checkpoint": writeCheckpoint, "exits": exits, "flip": flip, "newer": newer, "cut": cutFile, "await": await, "schema": checkSchema, "columns": checkColumns, "settled": settled, "hurt": hurt, "interrupt": interrupt, "sorted": sortedLines, "copydir": copyDir, "bend": bend,
 			"awaitobject": awaitObject, "objects": objects, "damage": damageObject, "copyobject": copyObject, "downloaded": downloaded, "requested": requested, "unconditional": unconditional,
 			"interrupted": interrupted,
 		},

@@ -35,7 +35,7 @@ func NewFormat(st store.Store, opts ...flink.Option) *Format {
 func (f *Format) OpenDamaged(ctx context.Context, path string) (checkpoint.Checkpoint, error) {
 	c, err := f.Open(ctx, path)
 	if errors.Is(err, checkpoint.ErrDamaged) {
-		return nil, fmt.Errorf("%w; nothing can be rebuilt, since only the metadata says which bytes of which files are whose: go back to an older checkpoint, which \"tidemark ls\" of the folder above lists", err)
+		return nil, fmt.Errorf("%w; nothing can be rebuilt, since only the metadata says which bytes of which file are whose: go back to another checkpoint", err)
 	}
 	return c, err
 }

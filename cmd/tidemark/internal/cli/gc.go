@@ -29,7 +29,13 @@ those of checkpoints. Without --apply nothing is changed.
 Jobs may run meanwhile. An object stays if it is younger than --min-age, which
 is never below twice the longest checkpoint timeout found, or not older than
 the newest run on the root: that run may be about to use it. If one checkpoint
-does not read nothing is deleted (exit code 6), since it may use anything.`,
+does not read nothing is deleted (exit code 6), since it may use anything.
+
+In folders of Flink jobs only files go that Flink has named (by a random UUID),
+from shared and from chk-N, never from taskowned or a savepoint. Flink does not
+store its checkpoint timeout: keep --min-age above twice that. Name a ROOT that
+has all jobs whose checkpoints may use each other's files: a job restored from a
+checkpoint without claiming it goes on using the files of the other job.`,
 		Example: "  tidemark gc jobs/ck\n  tidemark gc --apply --min-age 48h jobs/ck",
 		Args:    exactly(1, "one ROOT"),
 		RunE: func(cmd *cobra.Command, args []string) error {

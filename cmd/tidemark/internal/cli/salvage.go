@@ -52,6 +52,13 @@ more bits can look like one (of random damage one block in 8,000 at least), and
 then a wrong value may pass all other checks. So the result counts as one with
 losses even if nothing is lost.
 
+Of Flink's checkpoints the records in flight, list elements, entries and key
+groups are kept that still frame and decode. Flink has checksums only in tables
+of RocksDB and in compressed state: elsewhere a changed byte that still decodes
+is kept as it is. Keyed state of an operator with damage is written as in a
+canonical savepoint, all else stays as it is. Without _metadata nothing can be
+rebuilt, and neither --older nor --repair-bits can be used there.
+
 DST must not exist. The result is a savepoint of the same snapshot: call it
 savepoint-N or anything else but chk-N; a job goes on from it with "tidemark
 run JOB --restore DST". What was lost is printed, and stands in the result:
@@ -76,6 +83,7 @@ a result with losses.`,
 	f.StringVar(&s.older, "older", "", "fill holes of keyed state from the checkpoint at `PATH`")
 	f.BoolVar(&s.repair, "repair-bits", false, "turn single flipped bits back")
 	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done and do nothing (as without --apply)")
+	s.uidFlag(cmd)
 	return cmd
 }
 
@@ -90,6 +98,9 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 		return usage("%s is a root: name one of the checkpoints that \"tidemark ls %s\" lists", src, src)
 	}
 	c, err := p.OpenDamaged(ctx, p.Path)
+	if errors.Is(err, checkpoint.ErrDamaged) {
+		return fmt.Errorf("%w\n  try: tidemark ls %s", err, p.Root)
+	}
 	if err != nil {
 		return err
 	}
