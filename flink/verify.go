@@ -252,11 +252,8 @@ func (c *Checkpoint) finding(f *file, severity checkpoint.Severity, problem stri
 	place.Operator = c.OperatorName(f.ref.Operator.ID)
 	place.Subtask = int(f.ref.Subtask) // NoSubtask is the same number there
 	verb := "salvage"
-	switch {
-	case f.loc.Where == Moved || f.loc.Where == Outside:
+	if severity < checkpoint.Error && (f.loc.Where == Moved || f.loc.Where == Outside) {
 		verb = "cp"
-	case f.ref.Role == metadata.RoleInput || f.ref.Role == metadata.RoleOutput:
-		verb = "strip"
 	}
 	return checkpoint.Finding{Severity: severity, Place: place, Problem: problem, Err: cause, Remedy: c.remedy(verb, "DST")}
 }

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
@@ -35,8 +36,8 @@ func OpenDamaged(ctx context.Context, f checkpoint.Format, path string) (checkpo
 		return s.OpenDamaged(ctx, path)
 	}
 	c, err := f.Open(ctx, path)
-	if err != nil {
-		return nil, fmt.Errorf("%w; checkpoints of %s are not salvaged", err, f.Name())
+	if errors.Is(err, checkpoint.ErrDamaged) {
+		return nil, fmt.Errorf("%w; nothing can be rebuilt, since in checkpoints of %s only the metadata says which bytes of which file are whose: go back to another checkpoint", err, f.Name())
 	}
-	return c, nil
+	return c, err
 }

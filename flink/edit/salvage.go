@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/flink/canonical"
 	"github.com/tidemark-io/tidemark/flink/metadata"
 	"github.com/tidemark-io/tidemark/flink/wire"
@@ -36,7 +37,12 @@ func (j *job) prepareSalvage() error {
 	for _, step := range []func() error{
 		j.checkDestination, j.salvageFlight, j.salvageLists, j.salvageKeyed, j.decideRewrites, j.surveyKeyed, j.checkWritable, j.decideFiles,
 	} {
-		if err := step(); err != nil {
+		err := step()
+		if errors.Is(err, flink.ErrOutside) {
+			return checkpoint.Refuse(checkpoint.At(j.src.Dir()), fmt.Sprintf("state that is damaged lies partly outside the folder that was opened: %v", err),
+				"move the checkpoint and that file below one folder")
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -343,6 +343,8 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, tell
 		f := checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(below), Problem: "the checkpoint does not open", Err: err}
 		if p.Salvages(ctx, below) {
 			f.Remedy = "tidemark salvage " + below + " DST --apply"
+		} else {
+			f.Remedy = "tidemark ls " + p.Root
 		}
 		tell(event{finding: &f})
 		return
