@@ -63,6 +63,12 @@ func (j *job) salvageLists() error {
 				if err != nil {
 					return err
 				}
+				if f == nil && side.role == metadata.RoleManagedOperator {
+					f, err = j.strangeLists(op, op.Subtasks[k].Index, *side.h)
+				}
+				if err != nil {
+					return err
+				}
 				if f == nil {
 					continue
 				}
@@ -79,6 +85,28 @@ func (j *job) salvageLists() error {
 		l.handle(nil)
 	}
 	return nil
+}
+
+// strangeLists is a finding if the description of one subtask's operator state, and not
+// that of another's, has something that is not known.
+func (j *job) strangeLists(op *metadata.Operator, subtask int32, h *metadata.OperatorHandle) (*checkpoint.Finding, error) {
+	src, err := j.src.OpenHandle(j.ctx, h.Delegate)
+	if errors.Is(err, flink.ErrOutside) || h.Empty || h.Delegate == nil {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	_, err = state.ReadOperatorHeader(wire.NewStream(src.Object, 0, src, src.Size()))
+	if !errors.Is(err, wire.ErrUnsupported) {
+		return nil, nil
+	}
+	other, lerr := j.listHeader(&mendedLists{op: op, subtask: subtask}, src)
+	if other == nil || lerr != nil {
+		return nil, lerr
+	}
+	j.damagedObject(src.Object)
+	return &checkpoint.Finding{Severity: checkpoint.Error, Place: checkpoint.At(src.Object), Problem: "the description of its states", Err: err}, nil
 }
 
 // handle sets the handle of the state.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/tidemark-io/tidemark/flink/serde"
@@ -158,7 +159,19 @@ func (m *Meta) check(r *wire.Reader, at int64) {
 			r.FailAt(at, "serialisers of a state", wire.Malformed("state %.200q has no %s", m.Name, key))
 		}
 	}
+	// Flink fails on what is not one of these (StateDescriptor.Type,
+	// OperatorStateHandle.Mode), and on keyed state without a type.
+	kind, mode := m.StateType(), m.Option(OptionDistribution)
+	if !slices.Contains(stateTypes, kind) && (kind != "" || m.Keyed()) {
+		r.FailAt(at, "options of a state", wire.Malformed("state %.200q is of the type %.40q", m.Name, kind))
+	}
+	if mode != "" && mode != DistributionSplit && mode != DistributionUnion && mode != DistributionBroadcast {
+		r.FailAt(at, "options of a state", wire.Malformed("state %.200q is distributed as %.40q", m.Name, mode))
+	}
 }
+
+// stateTypes are the values of OptionStateType.
+var stateTypes = []string{"UNKNOWN", StateTypeValue, StateTypeList, "REDUCING", "FOLDING", "AGGREGATING", StateTypeMap}
 
 // appendMeta appends meta information as readMeta reads it.
 func appendMeta(dst []byte, m *Meta) ([]byte, error) {
