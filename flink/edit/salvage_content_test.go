@@ -29,6 +29,7 @@ type item struct {
 	// Of a record: the operators at the ends of its channel, as far as they are known,
 	// and the channel.
 	from, to, channel string
+	straddles         bool // it lies in both halves of the channel
 }
 
 // contents is everything that a checkpoint has.
@@ -130,6 +131,7 @@ type channel struct {
 	subtask, gate, n int32
 	data             []byte
 	where            []piece // of the data, byte ranges in order
+	split            int     // where the other half begins, 0 if there is none
 }
 
 // flightItems lists the records in flight, of both halves of a channel together if a
@@ -167,6 +169,7 @@ func flightItems(t testing.TB, c *flink.Checkpoint) (all []item) {
 			}
 			both := *in
 			both.data, both.where = append(slices.Clone(in.data), out.data...), append(slices.Clone(in.where), out.where...)
+			both.split = len(in.data)
 			if joined, ok := both.records(); ok {
 				items, whole, done[out] = joined, true, true
 			}
@@ -222,6 +225,7 @@ func (x *channel) records() (all []item, whole bool) {
 			return all, false
 		}
 		e := item{text: fmt.Sprintf("to %d: %x", x.receiver(), x.data[at:end]), channel: fmt.Sprint(x.op, x.output, x.subtask, x.gate, x.n)}
+		e.straddles = at < x.split && x.split < end
 		if e.to = x.op; x.output {
 			e.from, e.to = x.op, ""
 		}

@@ -83,6 +83,23 @@ func hurtChannel(to string, sink bool) func(*testing.T, *job, *oracle.Sample, *w
 	}
 }
 
+// hurtStraddling hits a record that lies in both halves of its channel.
+func hurtStraddling(t *testing.T, j *job, _ *oracle.Sample, want *wanted) {
+	t.Helper()
+	for _, i := range contentsOf(t, j.open(t, j.chk)).flight {
+		if !i.straddles || !hurtHead(t, j, i) {
+			continue
+		}
+		id, n := i.id(t), len(want.flights)
+		want.flights = slices.DeleteFunc(slices.Clone(want.flights), func(f int64) bool { return f == id })
+		if len(want.flights) != n-1 {
+			t.Fatalf("record %d is not in flight", id)
+		}
+		return
+	}
+	t.Fatal("there is no such record")
+}
+
 // bytes is a record without its length and tag.
 func (x item) bytes(t *testing.T) []byte {
 	_, text, _ := strings.Cut(x.text, ": ")
@@ -164,6 +181,8 @@ func TestFlinkRestoresSalvaged(t *testing.T) {
 		{sample: "1.20/unaligned-own-files", edit: salvageEdit, damage: hurtChannel("keyed", false), flinks: both},
 		{sample: "2.2/unaligned-3", edit: salvageEdit, damage: hurtChannel("keyed", false), flinks: two, short: true},
 		{sample: "2.2/unaligned-edges", edit: salvageEdit, damage: hurtChannel("sink", true), flinks: two},
+		{sample: "2.2/unaligned-3", edit: salvageEdit, damage: hurtStraddling, flinks: two},
+		{sample: "1.20/unaligned-long-records", edit: salvageEdit, damage: hurtStraddling, flinks: both},
 		{sample: "1.20/heap-tuple2", edit: salvageEdit, damage: loseFile(1, ""), flinks: both},
 		{sample: "1.20/heap-string", edit: salvageEdit, damage: hurtHeader(1), flinks: both},
 		{sample: "1.20/rocksdb-incremental-tuple2", edit: salvageEdit, damage: loseFile(0, "MANIFEST"), flinks: both, short: true},

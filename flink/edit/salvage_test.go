@@ -2,6 +2,7 @@ package edit_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -194,4 +195,107 @@ func unknown(t testing.TB, c *flink.Checkpoint) (is bool) {
 		}))
 	}
 	return is
+}
+
+// hurtHead changes the length of a record so that it is none. It returns false if the
+// record's head does not lie in one file.
+func hurtHead(t testing.TB, j *job, i item) bool {
+	t.Helper()
+	if p := i.where[0]; p.name == "" || p.to-p.from < 4 {
+		return false
+	}
+	path := filepath.Join(j.root, i.where[0].name)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	b[i.where[0].from] ^= 0x80
+	must(t, os.WriteFile(path, b, 0o600))
+	return true
+}
+
+// A record that lies in both halves of a channel is lost whole, and told once (R8); all
+// others stay.
+func TestSalvageStraddling(t *testing.T) {
+	n := 0
+	for _, s := range oracle.Samples(t) {
+		j := copied(t, s)
+		all := contentsOf(t, j.open(t, j.chk))
+		at := slices.IndexFunc(all.flight, func(i item) bool { return i.straddles })
+		if at < 0 || !hurtHead(t, j, all.flight[at]) {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			out := j.apply(t, salvageEdit, "result")
+			c := j.open(t, "result")
+			verified(t, c)
+			want := slices.Delete(texts(all.flight), at, at+1)
+			got := texts(contentsOf(t, c).flight)
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d records of %d, expected %d", len(got), len(all.flight), len(want))
+			}
+			var lost uint64
+			for _, l := range out.Losses {
+				lost += l.Records
+			}
+			if lost != 1 {
+				t.Errorf("%d records are told as lost: %+v", lost, out.Losses)
+			}
+			n++
+		})
+	}
+	fmt.Printf("RESULT flink-salvage-straddling samples=%d\n", n)
+	if n < 5 {
+		t.Errorf("%d samples have such a record", n)
+	}
+}
+
+// texts are the contents of items.
+func texts(list []item) (all []string) {
+	for _, i := range list {
+		all = append(all, i.text)
+	}
+	return all
+}
+
+// If writing fails, or is interrupted, wherever that is: there is nothing at the
+// destination, and the source is as it was.
+func TestSalvageFails(t *testing.T) {
+	var s *oracle.Sample
+	for _, other := range oracle.Samples(t) {
+		if other.Name == "1.20/unaligned-edges" {
+			s = other
+		}
+	}
+	j := copied(t, s)
+	all := contentsOf(t, j.open(t, j.chk))
+	if !hurtHead(t, j, all.flight[1]) {
+		t.Fatal("the record is not in a file")
+	}
+	before := sums(t, j.root)
+	ended := 0
+	for k := 0; ; k++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		steps := 0
+		_, err := j.format.Apply(ctx, j.open(t, j.chk), salvageEdit, "result", func(checkpoint.Progress) {
+			if steps++; steps > k {
+				cancel()
+			}
+		})
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if sums(t, j.root) != before {
+			t.Fatalf("after %d steps something is left, or changed", k)
+		}
+		ended++
+	}
+	if ended < 3 {
+		t.Errorf("interrupted %d times", ended)
+	}
+	verified(t, j.open(t, "result"))
 }
