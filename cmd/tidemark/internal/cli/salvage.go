@@ -83,7 +83,7 @@ a result with losses.`,
 	f.StringVar(&s.older, "older", "", "fill holes of keyed state from the checkpoint at `PATH`")
 	f.BoolVar(&s.repair, "repair-bits", false, "turn single flipped bits back")
 	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done and do nothing (as without --apply)")
-	s.uidFlag(cmd)
+	s.flinkFlags(cmd)
 	return cmd
 }
 
