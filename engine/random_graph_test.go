@@ -76,7 +76,11 @@ func (b *builder) add(v vertex) int {
 func randomTopology(r *rand.Rand, splits int, n int64, gate bool, mode string) topology {
 	b := &builder{r: r, mode: mode}
 	first := b.add(vertex{kind: "source", splits: splits, n: n})
-	if gate {
+	switch {
+	case gate && mode == "by key": // what it holds is in flight on a forward connection
+		first = b.add(vertex{kind: "bysplit", from: []int{first}, by: []string{"split"}})
+		first = b.add(vertex{kind: "hold", from: []int{first}, by: []string{"forward"}})
+	case gate:
 		first = b.add(vertex{kind: "gate", from: []int{first}, by: []string{"split"}})
 	}
 	b.open = append(b.open, first)
@@ -376,6 +380,8 @@ func (v vertex) operator(uid string, number int, streams []engine.Stream[item], 
 		return engine.Apply(bySplit(in[0]), uid, func() engine.Process[string, item, item] { return &passOn[string]{probe: p} }, v.opts...)
 	case "gate":
 		return engine.Apply(bySplit(in[0]), uid, func() engine.Process[string, item, item] { return &delay{probe: p, brake: p.brake} }, v.opts...)
+	case "hold":
+		return engine.Map(in[0], func(r item) item { p.brake.hold(); return self(r) }, v.opts...)
 	case "states":
 		return engine.Apply(byKey(in[0]), uid, func() engine.Process[int64, item, item] { return &stateKeeper{probe: p, number: number} }, v.opts...)
 	case "coprocess":

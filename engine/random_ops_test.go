@@ -129,6 +129,22 @@ type brake struct {
 
 func newBrake() *brake { return &brake{entered: make(chan struct{}), off: make(chan struct{})} }
 
+// hold waits while the brake, which may be nil, is on.
+func (b *brake) hold() {
+	if b == nil {
+		return
+	}
+	select {
+	case <-b.off:
+	default:
+		b.once.Do(func() { close(b.entered) })
+		<-b.off
+		for range 200 { // the barriers overtake meanwhile
+			runtime.Gosched()
+		}
+	}
+}
+
 // delay emits each record of a split when the next one comes, so that the first
 // one, at which it may brake, makes no output that would be in flight, too.
 type delay struct {
