@@ -18,7 +18,7 @@ func elementsOf(r *rand.Rand, kind string, n int) (data []byte, all []span) {
 			e = binary.BigEndian.AppendUint64([]byte{1}, uint64(r.IntN(1000)))
 			e = append(e, bytes.Repeat([]byte{byte('a' + r.IntN(26))}, 1+r.IntN(90))...)
 		case "time":
-			e = binary.BigEndian.AppendUint64([]byte{0}, uint64(r.IntN(1<<40)))
+			e = binary.BigEndian.AppendUint64([]byte{0}, uint64(r.Int64N(1<<40)))
 			e = binary.BigEndian.AppendUint64(e, uint64(r.IntN(7)))
 		case "row": // of SQL: a length, a kind, and the row
 			row := append(make([]byte, 8), make([]byte, 8*r.IntN(5))...)
@@ -34,7 +34,7 @@ func elementsOf(r *rand.Rand, kind string, n int) (data []byte, all []span) {
 			}
 		}
 		if r.IntN(9) == 0 {
-			e = binary.BigEndian.AppendUint64([]byte{2}, uint64(r.IntN(1<<40)))
+			e = binary.BigEndian.AppendUint64([]byte{2}, uint64(r.Int64N(1<<40)))
 		}
 		from := len(data)
 		data = append(binary.BigEndian.AppendUint32(data, uint32(len(e))), e...)

@@ -224,9 +224,24 @@ func (a *assembly) read(r *channelReader, x *strand) error {
 	})
 }
 
+// maxChannel bounds the bytes of a damaged channel, which is held in memory; of a
+// larger one nothing is kept.
+const maxChannel = 256 << 20
+
 // mend tells what is left of a channel; in or out may be nil, if they share no record.
 func (s *flightSalvage) mend(in, out *strand) (*mending, error) {
 	m := &mending{}
+	var total int64
+	for _, x := range []*strand{in, out} {
+		if x != nil {
+			m.halves, m.keep, m.gaps = append(m.halves, x), append(m.keep, nil), append(m.gaps, 1)
+			total += x.total
+		}
+	}
+	if total > maxChannel {
+		return m, nil
+	}
+	*m = mending{}
 	a := assembly{m: m, runs: []run{{first: true}}, parts: [][]part{nil}}
 	for _, x := range []*strand{in, out} {
 		if x == nil {
