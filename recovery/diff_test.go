@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -128,13 +129,17 @@ func keyedModel(inOrder bool, entries []checkpoint.Entry) *model {
 // found, also where sums are all that is compared at first.
 func TestSwappedValues(t *testing.T) {
 	var a, b []checkpoint.Entry
-	for k := range 256 {
+	const n = 4096 // so many that some share a bucket
+	for k := range n {
 		values := []string{"x", "y"}
-		a, b = append(a, entry(byte(k), values[k%2])), append(b, entry(byte(k), values[1-k%2]))
+		e := checkpoint.Entry{Hash: keygroup.Hash(k), Key: binary.BigEndian.AppendUint16(nil, uint16(k)), Value: []byte(values[k%2])}
+		a = append(a, e)
+		e.Value = []byte(values[1-k%2])
+		b = append(b, e)
 	}
 	for _, inOrder := range []bool{true, false} {
 		got := compare(t, keyedModel(inOrder, a), keyedModel(inOrder, b), "")
-		if s := got.states["o/s/keyed"]; s.Changed != 256 || s.Equal != 0 {
+		if s := got.states["o/s/keyed"]; s.Changed != n || s.Equal != 0 {
 			t.Errorf("in order %v: %+v", inOrder, s)
 		}
 	}

@@ -297,3 +297,26 @@ func TestCells(t *testing.T) {
 		}
 	}
 }
+
+// TestHiddenCharacters: what a terminal would act upon is never written as it is,
+// and a reader of JSON or CSV gets it back.
+func TestHiddenCharacters(t *testing.T) {
+	for _, tt := range []struct{ cell, json, csv string }{
+		{`"plain"`, `"plain"`, `plain`},
+		{`"two\nlines\t"`, `"two\nlines\t"`, "two\nlines\t"},
+		{`"\u001b[31mred\u0007"`, `"\u001b[31mred\u0007"`, `"\u001b[31mred\u0007"`},
+		{"\"c1 \u009b31m, del \u007f, turned \u202e, \U000e0041\"", `"c1 \u009b31m, del \u007f, turned \u202e, \udb40\udc41"`, `"c1 \u009b31m, del \u007f, turned \u202e, \udb40\udc41"`},
+		{`12`, `12`, `12`},
+	} {
+		if got := string(printable([]byte(tt.cell))); got != tt.json {
+			t.Errorf("%q as JSON: %s, want %s", tt.cell, got, tt.json)
+		}
+		if got := string(plain([]byte(tt.cell))); got != tt.csv {
+			t.Errorf("%q in CSV: %s, want %s", tt.cell, got, tt.csv)
+		}
+		var was, is string
+		if tt.cell[0] == '"' && (json.Unmarshal([]byte(tt.cell), &was) != nil || json.Unmarshal(printable([]byte(tt.cell)), &is) != nil || was != is) {
+			t.Errorf("%q reads as %q", tt.cell, is)
+		}
+	}
+}

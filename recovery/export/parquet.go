@@ -120,7 +120,7 @@ func (c *parquetColumn) add(cell []byte) error {
 	}
 	data := cell
 	if c.typ != checkpoint.ColumnJSON {
-		data = plain(cell)
+		data = unquote(cell)
 	}
 	switch c.physical {
 	case parquetBoolean:

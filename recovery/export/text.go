@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -33,7 +35,7 @@ func (j *jsonl) row(cells [][]byte) error {
 		if len(j.line) > 1 {
 			j.line = append(j.line, ',')
 		}
-		j.line = append(append(j.line, j.names[i]...), cell...)
+		j.line = append(append(j.line, j.names[i]...), printable(cell)...)
 	}
 	_, err := j.w.Write(append(j.line, '}', '\n'))
 	return err
@@ -87,8 +89,18 @@ func appendCell(dst, text []byte) []byte {
 	return append(dst, '"')
 }
 
-// plain is a JSON value as text: a string without its quotes and escapes.
+// plain is a JSON value as text: a string without its quotes and escapes, unless
+// it has characters that are no text. Line ends and tabs are text.
 func plain(cell []byte) []byte {
+	cell = printable(cell)
+	if text := unquote(cell); !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	return cell
+}
+
+// unquote is a JSON value as text, whatever the text is.
+func unquote(cell []byte) []byte {
 	if len(cell) < 2 || cell[0] != '"' {
 		return cell
 	}
@@ -100,6 +112,36 @@ func plain(cell []byte) []byte {
 		return cell
 	}
 	return []byte(text)
+}
+
+// hidden reports whether a character does something to a terminal instead of
+// being shown there: control characters but line ends and tabs, and changes of
+// the writing direction.
+func hidden(r rune) bool {
+	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r))
+}
+
+// printable is a JSON value in which such characters are escapes. They occur
+// within strings only.
+func printable(cell []byte) []byte {
+	ascii := true
+	for _, c := range cell {
+		ascii = ascii && c < 0x7f // JSON has no control characters of ASCII but that one
+	}
+	if ascii || !bytes.ContainsFunc(cell, hidden) {
+		return cell
+	}
+	var b []byte
+	for _, r := range string(cell) {
+		if !hidden(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, "\\u%04x", unit)
+		}
+	}
+	return b
 }
 
 // appendString appends a JSON string. What a terminal could take for a command

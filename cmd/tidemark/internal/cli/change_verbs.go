@@ -17,9 +17,14 @@ import (
 
 func (a *app) rescale() *cobra.Command {
 	var parallelism uint32
+	var rekey bool
 	var operators, groups, strip, hashes []string
 	c := &changer{app: a}
 	c.work = func(ctx context.Context, src checkpoint.Checkpoint, to recovery.Target) (*recovery.Result, error) {
+		if rekey {
+			return nil, usage("--rekey: there is one hash function, so no checkpoint has keys of another; entries under a wrong hash are damage, which " +
+				"\"tidemark verify\" finds and \"tidemark salvage\" leaves out. For another number of key groups: --key-groups")
+		}
 		r := recovery.Rescaling{Parallelism: parallelism, Operators: map[string]uint32{}, GroupsOf: map[string]uint32{}, KeyHash: map[string]string{}}
 		for _, text := range operators {
 			if err := assign("--operator", text, nil, r.Operators); err != nil {
@@ -75,6 +80,8 @@ key-hash" lists the ways.`,
 	f.StringArrayVar(&groups, "key-groups", nil, "`n` key groups, or uid=n for one operator")
 	f.StringArrayVar(&hashes, "key-hash", nil, "`uid=formula` of the hash codes of its keys (Flink)")
 	f.StringArrayVar(&strip, "strip", nil, "leave out in-flight data: a `selector`, or all")
+	f.BoolVar(&rekey, "rekey", false, "")
+	_ = f.MarkHidden("rekey") // it only says why there is none
 	_ = cmd.RegisterFlagCompletionFunc("operator", a.completeUIDs("="))
 	_ = cmd.RegisterFlagCompletionFunc("key-groups", a.completeUIDs("="))
 	_ = cmd.RegisterFlagCompletionFunc("key-hash", a.completeUIDs("="))
@@ -242,18 +249,18 @@ what it uses of shared objects. Every byte is compared with its checksum on the
 way. chk-N copied to another directory's chk-N stays a checkpoint.
 
 A sink may have completed files of output that it publishes only later; the
-checkpoint refers to them. If there are such files this is refused (exit code 6),
-unless --external-files says what to do: keep the references, for a job that will
-find the files where they are; copy the files to DST.files, which has a directory
-for each sink, by its uid, that a restored job must have its sink in to publish
-them; or drop the references.
+checkpoint refers to them. If there are such files this is refused (exit code
+6), unless --external-files says what to do: keep the references, for a job that
+will find the files where they are; copy the files to DST.files, which has a
+directory for each sink, by its uid, that a restored job must have its sink in
+to publish them; or drop the references.
 
 Of Flink's checkpoints the copy is self-contained, like a native savepoint:
 every file lies beside its _metadata. --metadata-version makes it readable for
 an older Flink: 4 for 1.16 to 1.20, 3 for 1.11 and later.`,
 		Example: "  tidemark cp jobs/ck/chk-7 backup/chk-7\n  tidemark cp --external-files copy jobs/ck moved\n  tidemark cp --external-files keep jobs/ck before-upgrade",
 	})
-	cmd.Flags().StringVar(&external, "external-files", "", "`what` to do with files outside: keep, copy, drop")
+	cmd.Flags().StringVar(&external, "external-files", "", "files outside: `what` is keep, copy or drop")
 	cmd.Flags().StringVar(&version, "metadata-version", "", "`version` of its metadata, 2 to 7 (Flink)")
 	return cmd
 }

@@ -62,12 +62,15 @@ func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, 
 	progress := a.watchBytes("doctor "+p.Root, 0)
 	defer progress.Stop()
 	changed := map[string]time.Time{}
+	var started time.Time // the newest run
 	for o, err := range p.Store().List(ctx, "") {
 		if err != nil {
 			return err
 		}
 		if n, ok := layout.ParseRun(o.Name); ok {
-			d.Runs = max(d.Runs, n)
+			if n >= d.Runs {
+				d.Runs, started = n, o.Modified
+			}
 		}
 		for i, c := range o.Name { // each folder above it
 			if c == '/' && o.Modified.After(changed[o.Name[:i]]) {
@@ -85,8 +88,10 @@ func (a *app) examine(ctx context.Context, path string, level checkpoint.Level, 
 			}
 		case checkpoint.Incomplete:
 			l.State = "never committed"
-			if now.Sub(changed[info.Path]) < writing {
-				l.State = "being written"
+			// Nothing tells for certain. Whoever began before the newest run has
+			// been replaced; and what did not change for long has been given up.
+			if at := changed[info.Path]; now.Sub(at) < writing && !at.Before(started) {
+				l.State, l.Problem = "being written", "perhaps: it changed less than 10 minutes ago"
 			}
 		default:
 			l.State, l.Problem = "unreadable", document.Text(fmt.Sprint(info.Reason))

@@ -27,6 +27,9 @@ other programs: operator, state, kind, edge, subtask, key_group, hash, key,
 namespace, value, time, detail. If all that is selected has keys or values of
 one struct type, its fields have columns of their own ("value.count").
 
+A cell of CSV is the value as text; one with control characters, or changes of
+the writing direction, is the JSON string, in its quotes and with escapes.
+
 The result goes to stdout, or to a new file that appears when it is complete.`,
 		Example: "  tidemark export jobs/ck operator=count --format parquet --to counts.parquet\n" +
 			"  tidemark export jobs/ck/chk-7 kind=input-channel --format csv",
