@@ -286,7 +286,7 @@ func TestSalvageDamage(t *testing.T) {
 	for i, j := range jobs {
 		intact[i] = chunks(t, open(t, pristine[i].put(t), j.Dir()))
 	}
-	var stats struct{ damaged, listed, lost, kept, rebuilt, clean, nothing, blind int }
+	var stats struct{ damaged, listed, lost, kept, rebuilt, clean, nothing, blind, mixed, filled int }
 	kinds := map[string]int{}
 	what := ""
 	t.Cleanup(func() {
@@ -301,17 +301,16 @@ func TestSalvageDamage(t *testing.T) {
 		f := maps.Clone(pristine[i])
 		what = fmt.Sprintf("round %d, %s of %d:", round, dir, i)
 		n := 1 + r.IntN(3)
-		for k := range n {
+		mixed := false // swapped and damaged too: that cannot always be told, and is judged by bounds
+		for range n {
 			d := damages[r.IntN(len(damages))]
-			if d.name == "swap" && (n > 1 || k > 0) { // a displaced object that is damaged too cannot always be told
-				continue
-			}
 			if len(f.data()) == 0 {
 				continue
 			}
 			if name := d.do(r, f, pristine[(i+1)%len(jobs)]); name != "" {
 				what += fmt.Sprintf(" %s %s;", d.name, name)
 				kinds[d.name]++
+				mixed = mixed || d.name == "swap" && n > 1
 			}
 		}
 		damagedNames := differences(pristine[i], f)
@@ -331,7 +330,7 @@ func TestSalvageDamage(t *testing.T) {
 			}
 		}
 		footers := readable(t, st, pristine[i], f)
-		out, got := salvaged(t, what, st, dir, f)
+		out, got := salvaged(t, what, st, dir, f, nil, "result")
 		if out == nil {
 			if len(footers) > 0 {
 				t.Fatalf("%s nothing was found, but %q read", what, slices.Collect(maps.Keys(footers)))
@@ -344,11 +343,23 @@ func TestSalvageDamage(t *testing.T) {
 		})
 		all := remaining(t, intact[i], func(*chunk) bool { return false })
 		stats.lost, stats.kept = stats.lost+len(all)-len(want), stats.kept+len(want)
+		if mixed {
+			stats.mixed++
+			least := remaining(t, intact[i], func(c *chunk) bool {
+				return !bytes.Equal(f[c.object], pristine[i][c.object]) || out.Salvaged.Rebuilt && !footers[c.object]
+			})
+			if missing, more := minus(least, got), minus(got, all); len(missing)+len(more) > 0 {
+				t.Errorf("%s %d entries are left, at least %d of %d\nmissing %q\nmade up %q", what, len(got), len(least), len(all), missing, more)
+			}
+			continue
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s %d entries are left, want %d of %d\nmissing %q\nmore %q", what, len(got), len(want), len(all), minus(want, got), minus(got, want))
 		}
 		if out.Salvaged.Rebuilt {
 			stats.rebuilt++
+		} else if round%4 == 0 {
+			stats.filled += filledFrom(t, what, st, jobs[i], f, want)
 		}
 		if lossy := len(want) < len(all) || out.Salvaged.Rebuilt; lossy != (len(out.Losses) > 0) {
 			t.Errorf("%s losses %+v with %d of %d entries left", what, out.Losses, len(want), len(all))
@@ -359,8 +370,8 @@ func TestSalvageDamage(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("RESULT salvage rounds=%d checkpoints=%d damaged=%d listed=%d precision=100%% recall=100%% lost=%d kept=%d without-loss=%d rebuilt=%d nothing=%d manifests-lost=%d %v",
-		rounds, len(jobs), stats.damaged, stats.listed, stats.lost, stats.kept, stats.clean, stats.rebuilt, stats.nothing, stats.blind, kinds)
+	t.Logf("RESULT salvage rounds=%d checkpoints=%d damaged=%d listed=%d precision=100%% recall=100%% lost=%d kept=%d without-loss=%d rebuilt=%d nothing=%d manifests-lost=%d swapped-and-damaged=%d filled=%d %v",
+		rounds, len(jobs), stats.damaged, stats.listed, stats.lost, stats.kept, stats.clean, stats.rebuilt, stats.nothing, stats.blind, stats.mixed, stats.filled, kinds)
 }
 
 // differences are the names of the objects that are not what they were.
@@ -439,7 +450,7 @@ func verifyNames(t *testing.T, what string, st store.Store, dir string) []string
 
 // salvaged salvages a checkpoint, requires that the result verifies and that the
 // source is as it was, and returns what the result holds.
-func salvaged(t *testing.T, what string, st store.Store, dir string, f files) (*checkpoint.Outcome, []string) {
+func salvaged(t *testing.T, what string, st store.Store, dir string, f files, older checkpoint.Checkpoint, dst string) (*checkpoint.Outcome, []string) {
 	t.Helper()
 	ctx := context.Background()
 	format := NewFormat(st)
@@ -451,12 +462,12 @@ func salvaged(t *testing.T, what string, st store.Store, dir string, f files) (*
 		t.Fatalf("%s open: %v", what, err)
 	}
 	defer src.Close()
-	edit := checkpoint.Edit{Command: "salvage", Salvage: &checkpoint.Salvage{LostAndFound: "lost-and-found.jsonl"}}
-	plan, err := format.Plan(ctx, src, edit, "result")
+	edit := checkpoint.Edit{Command: "salvage", Salvage: &checkpoint.Salvage{LostAndFound: "lost-and-found.jsonl", Older: older}}
+	plan, err := format.Plan(ctx, src, edit, dst)
 	if err != nil {
 		t.Fatalf("%s plan: %v", what, err)
 	}
-	out, err := format.Apply(ctx, src, edit, "result", nil)
+	out, err := format.Apply(ctx, src, edit, dst, nil)
 	if err != nil {
 		t.Fatalf("%s salvage: %v", what, err)
 	}
@@ -466,13 +477,39 @@ func salvaged(t *testing.T, what string, st store.Store, dir string, f files) (*
 	if changed := differences(f, filesOf(t, st, dir)); len(changed) > 0 {
 		t.Errorf("%s the source was changed: %q", what, changed)
 	}
-	m := open(t, st, "result")
+	m := open(t, st, dst)
 	for f, err := range recovery.Verify(ctx, m, recovery.Options{}) {
 		if err != nil || f.Severity != checkpoint.Note {
 			t.Fatalf("%s the result does not verify: %v %v", what, f, err)
 		}
 	}
 	return &out, remaining(t, chunks(t, m), func(*chunk) bool { return false })
+}
+
+// filledFrom salvages with an older checkpoint of the job beside it: nothing that
+// reads is lost, and what comes in addition is the older one's. It returns how
+// many entries that are.
+func filledFrom(t *testing.T, what string, st store.Store, j writertest.Job, f files, want []string) int {
+	t.Helper()
+	dir := j.Dir()
+	j.ID, j.Seed, j.Options.WriterID = 2, j.Seed+100, "older"
+	_, err := j.Write(context.Background(), st)
+	must(t, err)
+	m := open(t, st, j.Dir())
+	theirs := remaining(t, chunks(t, m), func(*chunk) bool { return false })
+	out, got := salvaged(t, what+" with an older one,", st, dir, f, m, "filled")
+	if out == nil {
+		t.Fatalf("%s nothing was found", what)
+	}
+	if missing := minus(want, got); len(missing) > 0 {
+		t.Errorf("%s filling lost %q", what, missing)
+	}
+	known := append(slices.Clone(want), theirs...)
+	slices.Sort(known)
+	if more := minus(got, known); len(more) > 0 {
+		t.Errorf("%s filling made up %q", what, more)
+	}
+	return len(got) - len(want)
 }
 
 // minus are the lines of a that b has not.
