@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -183,5 +182,5 @@ func TestEveryVerbHasItsScripts(t *testing.T) {
 		}
 		cases += len(strings.Fields(want.codes))
 	}
-	t.Log(fmt.Sprintf("RESULT verbs=%d cases=%d runs=%d scripts=%d", len(verbs), cases, runs, len(names)))
+	t.Logf("RESULT verbs=%d cases=%d runs=%d scripts=%d", len(verbs), cases, runs, len(names))
 }
