@@ -82,7 +82,7 @@ a result with losses.`,
 	f.BoolVar(&s.act, "apply", false, "write DST, not only a plan")
 	f.StringVar(&s.older, "older", "", "fill holes of keyed state from the checkpoint at `PATH`")
 	f.BoolVar(&s.repair, "repair-bits", false, "turn single flipped bits back")
-	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done and do nothing (as without --apply)")
+	f.BoolVarP(&dry, "dry-run", "n", false, "say what would be done, as without --apply")
 	s.flinkFlags(cmd)
 	return cmd
 }
