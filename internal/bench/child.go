@@ -31,6 +31,8 @@ type params struct {
 	// Capacity is that of the peer's channels.
 	Capacity int    `json:",omitempty"`
 	Codec    string `json:",omitempty"`
+	// Still leaves the data in flight out of a sample.
+	Still bool `json:",omitempty"`
 	// Quiet takes no checkpoint but the last, Unaligned enables unaligned ones.
 	Quiet     bool `json:",omitempty"`
 	Unaligned bool `json:",omitempty"`
@@ -57,7 +59,6 @@ var tasks = map[string]func(context.Context, params) (figures, error){
 	"prepare":  prepareState,
 	"restore":  restoreState,
 	"wide":     prepareWide,
-	"large":    prepareLarge,
 	"sample":   prepareSample,
 	"sum":      sumFiles,
 	"pressure": underPressure,

@@ -35,6 +35,7 @@ func main() {
 	only := flag.String("only", "", "rows to measure, names or their beginnings with commas: "+strings.Join(names(), " "))
 	states := flag.String("states", "256MiB,1GiB,4GiB", "`sizes` of the states that the memory of commands is measured with")
 	tools := flag.String("size", "1GiB", "`size` of the state that the speed of commands is measured with")
+	compared := flag.String("compare", "1GiB,4GiB", "two `sizes` of states that rescale by reference is compared at")
 	report := flag.String("report", "", "also write the results to this `file`, as Markdown")
 	pressure := flag.String("backpressure", "", "measure checkpoints under backpressure instead, and write backpressure.md and its plot into this `folder`")
 	flag.Parse()
@@ -42,7 +43,7 @@ func main() {
 	if *quick {
 		b.pairs = 3
 	}
-	if err := b.size.set(*states, *tools); err != nil {
+	if err := b.size.set(*states, *tools, *compared); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
@@ -78,21 +79,37 @@ type size struct {
 	repeat   int     // snapshots in one measurement
 	states   []int64 // bytes of the states that memory is measured with
 	tools    int64   // and of those that the speed of commands is measured with
+	compared []int64 // two, for rescale by reference
 }
 
 var usual = size{count: 3 * time.Second, channel: 1500 * time.Millisecond, pressure: 2 * time.Second, entries: 1_000_000, written: 4_000_000, repeat: 10}
 
 // set takes the sizes of states over from the command line.
-func (s *size) set(states, tools string) (err error) {
-	for text := range strings.SplitSeq(states, ",") {
-		n, err := parseSize(text)
-		if err != nil {
-			return err
-		}
-		s.states = append(s.states, n)
+func (s *size) set(states, tools, compared string) (err error) {
+	if s.states, err = parseSizes(states); err != nil {
+		return err
+	}
+	if s.compared, err = parseSizes(compared); err != nil {
+		return err
+	}
+	if len(s.compared) != 2 || s.compared[0] >= s.compared[1] {
+		return fmt.Errorf("-compare %s: give two sizes, the smaller first, as in 1GiB,4GiB", compared)
 	}
 	s.tools, err = parseSize(tools)
 	return err
+}
+
+// parseSizes reads sizes with commas between them.
+func parseSizes(text string) ([]int64, error) {
+	var all []int64
+	for one := range strings.SplitSeq(text, ",") {
+		n, err := parseSize(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // parseSize reads a number of MiB or GiB.
@@ -106,6 +123,14 @@ func parseSize(text string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%q is no size; give a number of MiB or GiB, as in 256MiB or 10GiB", text)
+}
+
+// sizeText writes a size for the table.
+func sizeText(n int64) string {
+	if n%(1<<30) == 0 {
+		return fmt.Sprint(n>>30, " GiB")
+	}
+	return fmt.Sprint(n>>20, " MiB")
 }
 
 // row is a group of goals that are measured together.
@@ -126,7 +151,8 @@ var rows = []row{
 	{"memory", memoryRow},
 	{"flink-memory", flinkMemoryRow},
 	{"verify", verifyRow},
-	{"change", changeRow},
+	{"change-rescale", rescaleRow},
+	{"change-edit", editRow},
 }
 
 func names() []string {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/keygroup"
@@ -52,46 +51,6 @@ func prepareWide(ctx context.Context, p params) (figures, error) {
 		return all, nil
 	})
 	return figures{"slices": float64(len(m.Slices))}, err
-}
-
-// largeValue is the size of the values of the checkpoints that memory is
-// measured with, structs of 15 numbers; with the key an entry has 128 bytes.
-const largeValue = 120
-
-// prepareLarge writes checkpoint 1 with so many bytes of state, which no codec
-// makes smaller.
-func prepareLarge(ctx context.Context, p params) (figures, error) {
-	st, err := local.Open(p.Dir, local.WithCreate())
-	if err != nil {
-		return nil, err
-	}
-	defer st.Close()
-	left := sortedPairs(int(p.Bytes / (8 + largeValue)))
-	value := &format.Schema{Type: format.TypeStruct, Name: "large"}
-	for i := range largeValue / 8 {
-		value.Fields = append(value.Fields, format.Field{Name: fmt.Sprint("f", i), Schema: uint64Schema})
-	}
-	m := manifest(parallelism, groups, 1, uint64Schema, value)
-	err = publish(ctx, st, 1, writer.CompressNone, m, func(w *writer.Writer) ([]format.Slice, error) {
-		var all []format.Slice
-		for subtask := range parallelism {
-			sl, err := w.Slice(ctx, sliceOf(m, 0, subtask))
-			if err != nil {
-				return nil, err
-			}
-			if left, err = writePairs(sl, left, keygroup.IntervalOf(subtask, groups, parallelism), largeValue); err != nil {
-				sl.Abandon()
-				return nil, err
-			}
-			row, err := sl.Close()
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, row)
-		}
-		return all, nil
-	})
-	return figures{}, err
 }
 
 // writePairs writes the entries that lie in the interval, which are the first

@@ -62,6 +62,11 @@ func prepareSample(ctx context.Context, p params) (figures, error) {
 	s := &sample{keys: uint64(p.Bytes) / profileSize, flight: int(p.Bytes / flightShare / (sampleTasks * sampleTasks)),
 		items: int(p.Bytes / listShare / sampleItem / sampleTasks), salt: id}
 	s.m = s.manifest(cmp.Or(p.Groups, groups))
+	if p.Still {
+		s.m.States = slices.DeleteFunc(s.m.States, func(st format.State) bool {
+			return st.Kind == format.KindInputChannel || st.Kind == format.KindOutputChannel
+		})
+	}
 	codec := writer.CompressAuto
 	if p.Codec == "none" {
 		codec = writer.CompressNone
@@ -102,7 +107,7 @@ func (s *sample) manifest(keyGroups int) *format.Manifest {
 		Schemas: []*format.Schema{text, number, signed, profile, order},
 	}
 	const none = format.None
-	for _, st := range []format.State{
+	m.States = []format.State{
 		{Operator: 0, Name: "splits", Kind: format.KindSplitList, Edge: none, Namespace: none, Value: 0},
 		{Operator: 0, Name: "offsets", Kind: format.KindUnionList, Edge: none, Namespace: none, Value: 0},
 		{Operator: 0, Kind: format.KindOutputChannel, Edge: 0, Namespace: none, Value: 4},
@@ -114,8 +119,6 @@ func (s *sample) manifest(keyGroups int) *format.Manifest {
 		{Operator: 1, Kind: format.KindSubtaskWatermark, Edge: none, Namespace: none, Value: none},
 		{Operator: 1, Kind: format.KindChannelWatermark, Edge: 0, Namespace: none, Value: none},
 		{Operator: 1, Kind: format.KindInputChannel, Edge: 0, Namespace: none, Value: 4},
-	} {
-		m.States = append(m.States, st)
 	}
 	return m
 }

@@ -111,6 +111,3 @@ func inspectRow(ctx context.Context, b *bench) ([]result, error) {
 		shown("  the quickest of them, ms", []float64{slices.Min(least)}, 1),
 	}, nil
 }
-
-// memoryRuns is how often memory is measured: it hardly differs.
-const memoryRuns = 5
