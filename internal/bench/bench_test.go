@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,6 +137,45 @@ func TestRun(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// TestRunOfCommands does the same with the rows that make checkpoints of others.
+func TestRunOfCommands(t *testing.T) {
+	testkit.Require(t, "getrusage", cpuTime() != 0)
+	for _, tool := range []string{"go", "cp", "sync"} {
+		_, err := exec.LookPath(tool)
+		testkit.Require(t, tool, err == nil)
+	}
+	b := &bench{pairs: 1, progress: io.Discard}
+	if err := b.size.set("1MiB", "1MiB", "2MiB,4MiB"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := b.main(t.Context(), &out, "change", ""); err != nil {
+		t.Fatal(err)
+	}
+	checkTable(t, out.String())
+	for _, want := range []string{"4 MiB : 2 MiB, equal blocks/group <= 1.2", "salvage with copying"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %q in:\n%s", want, out.String())
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(b.dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for _, bad := range [][3]string{{"1MB", "1GiB", "1GiB,4GiB"}, {"1MiB", "GiB", "1GiB,4GiB"}, {"1MiB", "1GiB", "1GiB"}, {"1MiB", "1GiB", "4GiB,1GiB"},
+		{"1MiB", "1GiB", "0GiB,1GiB"}} {
+		if err := new(size).set(bad[0], bad[1], bad[2]); err == nil {
+			t.Errorf("%v is accepted", bad)
+		}
+	}
+	var s size
+	if err := s.set("256MiB,1GiB", "10GiB", "1GiB,4GiB"); err != nil || s.states[1] != 1<<30 || s.tools != 10<<30 || s.compared[1] != 4<<30 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

@@ -31,8 +31,10 @@ type params struct {
 	// Capacity is that of the peer's channels.
 	Capacity int    `json:",omitempty"`
 	Codec    string `json:",omitempty"`
-	// Still leaves the data in flight out of a sample.
+	// Still leaves the data in flight out of a sample, Items is the length of each
+	// list in a subtask; 0 is in proportion to Bytes.
 	Still bool `json:",omitempty"`
+	Items int  `json:",omitempty"`
 	// Quiet takes no checkpoint but the last, Unaligned enables unaligned ones.
 	Quiet     bool `json:",omitempty"`
 	Unaligned bool `json:",omitempty"`

@@ -60,7 +60,7 @@ func prepareSample(ctx context.Context, p params) (figures, error) {
 	defer st.Close()
 	id := uint64(max(p.Repeat, 1))
 	s := &sample{keys: uint64(p.Bytes) / profileSize, flight: int(p.Bytes / flightShare / (sampleTasks * sampleTasks)),
-		items: int(p.Bytes / listShare / sampleItem / sampleTasks), salt: id}
+		items: cmp.Or(p.Items, int(p.Bytes/listShare/sampleItem/sampleTasks)), salt: id}
 	s.m = s.manifest(cmp.Or(p.Groups, groups))
 	if p.Still {
 		s.m.States = slices.DeleteFunc(s.m.States, func(st format.State) bool {

@@ -63,3 +63,51 @@ func TestSample(t *testing.T) {
 	}
 	t.Logf("RESULT TestSample states=%d changed=%d other=%d", states, changed, other)
 }
+
+// TestStillSample requires that the checkpoints which rescale is compared with
+// are intact, hold nothing in flight, have lists of one length at each size, and
+// have equally many blocks in each key group: the size follows the key groups.
+func TestStillSample(t *testing.T) {
+	var perGroup, items []uint64
+	for _, factor := range []int64{1, 4} {
+		dir := t.TempDir()
+		if _, err := prepareSample(t.Context(), params{Dir: dir, Bytes: factor << 20, Groups: int(factor) * 16, Still: true, Items: 10}); err != nil {
+			t.Fatal(err)
+		}
+		st, err := local.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		c, err := reader.Open(t.Context(), st, layout.Checkpoint(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := reader.NewModel(c)
+		defer m.Close()
+		for f, err := range recovery.Verify(t.Context(), m, recovery.Options{}) {
+			t.Errorf("%v, %v", f, err)
+		}
+		for s, err := range m.States(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, _ := s.Entries.Known()
+			switch {
+			case s.Kind == checkpoint.InputChannel || s.Kind == checkpoint.OutputChannel:
+				t.Errorf("a state of kind %s", s.Kind)
+			case s.Name == "profiles":
+				perGroup = append(perGroup, n/uint64(factor*16))
+			case s.Name == "splits":
+				items = append(items, n)
+			}
+		}
+	}
+	if len(perGroup) != 2 || perGroup[0] == 0 || perGroup[0] != perGroup[1] {
+		t.Errorf("keys per group: %v", perGroup)
+	}
+	if len(items) != 2 || items[0] != 10*sampleTasks || items[0] != items[1] {
+		t.Errorf("splits: %v", items)
+	}
+	t.Logf("RESULT TestStillSample keys-per-group=%v splits=%v", perGroup, items)
+}
