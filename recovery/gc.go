@@ -119,8 +119,14 @@ type twin struct {
 	time int64
 }
 
+// twinOf is the same for a link whose name has got a number in front, since that of
+// the object was taken.
 func twinOf(info store.Info) twin {
-	return twin{info.Name[strings.LastIndexByte(info.Name, '/')+1:], info.Size, info.Modified.UnixNano()}
+	base := info.Name[strings.LastIndexByte(info.Name, '/')+1:]
+	if number, rest, ok := strings.Cut(base, "."); ok && strings.Trim(number, "0123456789") == "" {
+		base = rest
+	}
+	return twin{base, info.Size, info.Modified.UnixNano()}
 }
 
 // clock asks the store for its time, by an object that is made and deleted.
@@ -316,8 +322,9 @@ func (g *collector) changed(ctx context.Context) (bool, error) {
 }
 
 // ours reports whether an object is one that can be garbage: of a shared folder
-// beside checkpoints, or of a checkpoint's directory, and no manifest of a visible checkpoint. Records
-// of runs, of history, and what is not a checkpoint's, are left alone.
+// beside checkpoints, or of a checkpoint's directory, and neither manifest nor
+// lost-and-found of a visible checkpoint, which nothing refers to. Records of runs, of
+// history, and what is not a checkpoint's, are left alone.
 func (g *collector) ours(name string) bool {
 	i := strings.LastIndexByte(name, '/')
 	if i < 0 {
@@ -333,7 +340,7 @@ func (g *collector) ours(name string) bool {
 	if !g.dirs[dir] {
 		return false
 	}
-	return !metadata(base) || !slices.ContainsFunc(g.old, func(o store.Info) bool {
+	return !metadata(base) && base != LostAndFound || !slices.ContainsFunc(g.old, func(o store.Info) bool {
 		return o.Name == dir+"/MANIFEST" || o.Name == dir+"/_metadata"
 	})
 }

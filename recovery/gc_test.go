@@ -240,3 +240,34 @@ func TestGCVersions(t *testing.T) {
 		}
 	}
 }
+
+// The pieces that a salvage could not place are part of its result: nothing else
+// has them. Where there is no result they are garbage as the rest.
+func TestGCKeepsTheLostAndFound(t *testing.T) {
+	p := newPile()
+	p.uses["savepoint-8"] = []string{"savepoint-8/a"}
+	p.partial = []string{"savepoint-9"}
+	p.add(t, 48*time.Hour, "savepoint-8/MANIFEST", "savepoint-8/a", "savepoint-8/"+LostAndFound, "savepoint-9/"+LostAndFound)
+	if g, err := p.collect(t, true, 0); err != nil || g.names() != "savepoint-9/"+LostAndFound {
+		t.Errorf("%v, %v", g.names(), err)
+	}
+}
+
+// A link that a tool has given another name, since that of the object was taken,
+// or since the object lay under a wrong one, is not deleted before the tool commits.
+func TestGCKeepsRenamedLinks(t *testing.T) {
+	p := newPile()
+	p.uses["chk-1"] = []string{"chk-1/a", "shared/a"}
+	p.partial = []string{"savepoint-2"}
+	p.add(t, time.Second, "chk-1/MANIFEST", "chk-1/a")
+	p.add(t, 0, "shared/a")
+	for old, name := range map[string]string{"chk-1/a": "savepoint-2/a", "shared/a": "savepoint-2/1.a"} {
+		if err := p.Link(t.Context(), old, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.now = p.now.Add(48 * time.Hour)
+	if g, err := p.collect(t, true, 0); err != nil || g.names() != "" {
+		t.Errorf("%v, %v", g.names(), err)
+	}
+}

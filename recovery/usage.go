@@ -35,7 +35,7 @@ type Usage struct {
 type CheckpointUsage struct {
 	Info       checkpoint.Info
 	Objects    int
-	Metadata   uint64 // manifests
+	Metadata   uint64 // manifests, and the lost-and-found of a salvage
 	Referenced uint64 // objects that it uses, and metadata
 	Shared     uint64 // of these, used by another checkpoint too
 	Exclusive  uint64 // of these, used by no other: what deleting it would free
@@ -169,7 +169,7 @@ func (m *measure) unused(name string, n uint64, info store.Info, at map[string]i
 		m.Incomplete += n
 	case inside && m.Checkpoints[i].Problem != nil:
 		m.Unreadable += n
-	case inside && metadata(base):
+	case inside && (metadata(base) || base == LostAndFound): // nothing refers to these
 		u := &m.Checkpoints[i]
 		u.Metadata += n
 		u.Referenced += n

@@ -36,7 +36,7 @@ func TestUsageAddsUp(t *testing.T) {
 	st := mem.New()
 	put(t, st, map[string]int{
 		"chk-1/MANIFEST": 1, "chk-1/MANIFEST.copy": 1, "chk-1/a.data": 10, "chk-1/stray": 100,
-		"chk-2/MANIFEST": 2, "chk-2/b.data": 1000,
+		"chk-2/MANIFEST": 2, "chk-2/" + LostAndFound: 5, "chk-2/b.data": 1000,
 		"shared/x": 10_000, "shared/y": 20_000, "shared/lost": 40_000,
 		"chk-3/c.data": 100_000, "chk-4/MANIFEST": 500_000, "chk-4/d.data": 500_000, "runs/1": 3_000_000,
 	})
@@ -57,7 +57,7 @@ func TestUsageAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := []any{u.Stored, u.Referenced, u.Orphaned, u.Incomplete, u.Unreadable, u.Other, u.Certain, len(u.Orphans)}
-	want := []any{uint64(4_171_114), uint64(31_014), uint64(40_100), uint64(100_000), uint64(1_000_000), uint64(3_000_000), false, 2}
+	want := []any{uint64(4_171_119), uint64(31_019), uint64(40_100), uint64(100_000), uint64(1_000_000), uint64(3_000_000), false, 2}
 	for i := range want {
 		if got[i] != want[i] {
 			t.Errorf("total %d: got %v, want %v", i, got[i], want[i])
@@ -70,7 +70,7 @@ func TestUsageAddsUp(t *testing.T) {
 	if one.Referenced != 30_012 || one.Shared != 10_000 || one.Exclusive != 20_012 || one.Orphaned != 100 || one.Missing != 1 || one.InFlight != 7 || one.Metadata != 2 || one.Objects != 3 {
 		t.Errorf("chk-1: %+v", one)
 	}
-	if two.Referenced != 11_002 || two.Shared != 10_000 || two.Exclusive != 1002 || two.Missing != 0 {
+	if two.Referenced != 11_007 || two.Shared != 10_000 || two.Exclusive != 1007 || two.Missing != 0 {
 		t.Errorf("chk-2: %+v", two)
 	}
 	if !errors.Is(u.Checkpoints[2].Problem, checkpoint.ErrIncomplete) || !errors.Is(u.Checkpoints[3].Problem, checkpoint.ErrDamaged) {

@@ -229,7 +229,8 @@ func (a *app) cp() *cobra.Command {
 		if place.IsAddress(c.dst) {
 			return nil, usage("--external-files copy needs a DST in a local directory, where a sink can publish them")
 		}
-		dir, err := filepath.Abs(c.dst + filesSuffix)
+		shown := filepath.Clean(c.dst) + filesSuffix // beside DST, also if that ends in a slash
+		dir, err := filepath.Abs(shown)
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +238,7 @@ func (a *app) cp() *cobra.Command {
 		to.CopyExternal = files.copy
 		r, err := recovery.CopyAs(ctx, src, choice, version, to)
 		if err = files.end(err); err == nil && files.made {
-			a.say("%s: the job that is restored must have its sinks there, one in each folder", c.dst+filesSuffix)
+			a.say("%s: the job that is restored must have its sinks there, one in each folder", shown)
 		}
 		return r, err
 	}

@@ -95,10 +95,22 @@ func (a *app) collect(ctx context.Context, path string, apply bool, age time.Dur
 		}
 		return lines(a, "object", listed(d.Objects))()
 	}
-	return a.gcTables(d, path)
+	again := path
+	if age != defaultAge {
+		again = "--min-age " + age.String() + " " + path
+	}
+	for i := len(a.flink.Paths) - 1; i >= 0; i-- {
+		again = "--path " + a.flink.Paths[i] + " " + again
+	}
+	return a.gcTables(d, again)
 }
 
-func (a *app) gcTables(d *document.GC, root string) error {
+// defaultAge is how old an object must be unless --min-age says otherwise.
+const defaultAge = 24 * time.Hour
+
+// gcTables prints the result. again are the arguments with which --apply finds
+// the same.
+func (a *app) gcTables(d *document.GC, again string) error {
 	t := table(path("OBJECT"), right("BYTES"), keep("MODIFIED (UTC)"))
 	for _, o := range d.Objects {
 		t.Row(o.Path, size(o.Bytes), out.Short(o.Modified.Time()))
@@ -120,7 +132,7 @@ func (a *app) gcTables(d *document.GC, root string) error {
 		return err
 	}
 	if !d.Applied && len(d.Objects) > 0 {
-		a.say("nothing was deleted; try: tidemark gc --apply %s", root)
+		a.say("nothing was deleted; try: tidemark gc --apply %s", again)
 	}
 	return nil
 }

@@ -166,7 +166,7 @@ func (v *verifier) run(ctx context.Context, paths []string) (err error) {
 		v.until = time.Now().Add(v.limit)
 	}
 	if v.stateFile != "" {
-		if v.state, err = readVerifyState(v.stateFile, v.level); err != nil {
+		if v.state, err = readVerifyState(v.stateFile, v.level, v.share); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, v.state.save()) }()

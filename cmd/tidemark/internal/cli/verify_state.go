@@ -23,7 +23,8 @@ const verifyStateSchema = "tidemark.verify-state/1"
 type verifyState struct {
 	Schema      string                `json:"schema"`
 	Level       string                `json:"level"`
-	Checkpoints map[string]*doneState `json:"checkpoints"` // by absolute path
+	Sample      float64               `json:"sample,omitempty"` // share that was checked, 0 for all
+	Checkpoints map[string]*doneState `json:"checkpoints"`      // by absolute path
 
 	mu    sync.Mutex // checkpoints are opened beside each other
 	file  string
@@ -40,8 +41,8 @@ type doneState struct {
 }
 
 // readVerifyState reads the file, or begins a new one.
-func readVerifyState(file string, level checkpoint.Level) (*verifyState, error) {
-	s := &verifyState{Schema: verifyStateSchema, Level: level.String(), Checkpoints: map[string]*doneState{}, file: file, saved: time.Now()}
+func readVerifyState(file string, level checkpoint.Level, share float64) (*verifyState, error) {
+	s := &verifyState{Schema: verifyStateSchema, Level: level.String(), Sample: share, Checkpoints: map[string]*doneState{}, file: file, saved: time.Now()}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -56,12 +57,23 @@ func readVerifyState(file string, level checkpoint.Level) (*verifyState, error) 
 	if old.Level != s.Level {
 		return nil, usage("%s belongs to --level %s; name another file for --level %s", file, old.Level, s.Level)
 	}
+	if old.Sample != share { // what a sample has passed over is not known to be intact
+		return nil, usage("%s belongs to %s; name another file for %s", file, sampleName(old.Sample), sampleName(share))
+	}
 	for path, d := range old.Checkpoints {
 		if d != nil {
 			s.Checkpoints[path] = d
 		}
 	}
 	return s, nil
+}
+
+// sampleName is a share as a message names it.
+func sampleName(share float64) string {
+	if share == 0 {
+		return "checks without --sample"
+	}
+	return fmt.Sprintf("--sample %g%%", 100*share)
 }
 
 // of lists what is known to be intact of a checkpoint.
