@@ -420,6 +420,49 @@ func TestByKeyRescaledOffline(t *testing.T) {
 	t.Logf("RESULT TestByKeyRescaledOffline in-flight-records=%d", inFlight)
 }
 
+// TestSpreadThenByKeyTwice: records that were spread have no hash of a key. A
+// connection that has become one by key takes them over, and so does the next
+// restore of what it has not processed by then, as a connection by key or spread
+// again; nothing is lost, whatever the parallelism.
+func TestSpreadThenByKeyTwice(t *testing.T) {
+	type stream = engine.Stream[counted]
+	type shape = func(stream, func(counted) counted) stream
+	// The map's own output is spread, which takes over whatever is in flight on it.
+	byKey := func(s stream, hold func(counted) counted) stream { return forwarded(s, hold).Rebalance() }
+	spread := func(s stream, hold func(counted) counted) stream { return byKey(s.Rebalance(), hold) }
+	byKeySlowly := func(s stream, _ func(counted) counted) stream { return slowly(s, nil).Rebalance() }
+	spreadSlowly := func(s stream, _ func(counted) counted) stream { return byKeySlowly(s.Rebalance(), nil) }
+	for _, c := range []struct {
+		name   string
+		shapes []shape
+		p      []int
+	}{
+		{"same parallelism", []shape{spread, byKeySlowly, byKey}, []int{2, 2, 2}},
+		{"rescaled", []shape{spread, byKeySlowly, byKeySlowly, byKey}, []int{2, 3, 5, 1}},
+		{"there and back", []shape{byKey, spreadSlowly, byKeySlowly, byKeySlowly, byKey}, []int{3, 3, 3, 2, 4}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st, out := mem.New(), newLedger[counted]()
+			for i, shape := range c.shapes {
+				cfg := byKeyConfig(st, c.p[i])
+				switch i {
+				case 0:
+					j := &jam{brake: newBrake()}
+					jammed(t, byKeyCount(out, j, shape), cfg, j, 1500)
+				case len(c.shapes) - 1:
+					run(t, byKeyCount(out, nil, shape), cfg)
+				default: // a checkpoint while recovered data is processed
+					cfg.Checkpoints.Interval = 1
+					if untilCheckpoints(t, byKeyCount(out, nil, shape), cfg, 1) {
+						t.Fatal("the job ended before it could be interrupted")
+					}
+				}
+			}
+			checkCounted(t, out.records(), 3, 500)
+		})
+	}
+}
+
 // slowly makes what comes before it wait.
 func slowly(s engine.Stream[counted], _ func(counted) counted) engine.Stream[counted] {
 	return engine.Map(s, func(c counted) counted {

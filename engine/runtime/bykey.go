@@ -149,7 +149,7 @@ func (e *Env) CurrentKey() (hash uint32, ok bool) {
 // wantedByKey says which old receivers' streams of a connection that inherited the
 // keys of an operator this subtask takes over, and which of their records: those
 // whose hash it would own as a subtask of that operator.
-func (t *Task) wantedByKey(edge int, keys string) ([]int, func(exchange.Frame) (bool, error), error) {
+func (t *Task) wantedByKey(edge int, keys string) ([]int, acceptance, error) {
 	p := t.attempt.plan
 	k := p.keys[edge]
 	old := t.attempt.restored.ops[keys]
@@ -159,7 +159,7 @@ func (t *Task) wantedByKey(edge int, keys string) ([]int, func(exchange.Frame) (
 	if plan == nil {
 		return nil, nil, fmt.Errorf("%w: operator %q, whose keys the records have, was not keyed", format.ErrMalformed, keys)
 	}
-	return plan[t.subtask], func(f exchange.Frame) (bool, error) {
+	return plan[t.subtask], func(f *exchange.Frame) (bool, error) {
 		if f.Tag&exchange.FlagHash == 0 {
 			return false, fmt.Errorf("%w: a record without the hash of its key", exchange.ErrFrame)
 		}

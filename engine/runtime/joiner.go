@@ -14,13 +14,17 @@ import (
 // damage or a missing part explains (R8).
 var errHalfRecord = errors.New("in-flight data is torn inside a record")
 
+// acceptance says whether a record is wanted. It may change the tag and the hash of
+// one that is.
+type acceptance func(f *exchange.Frame) (bool, error)
+
 // joiner puts the records of one sub-stream together from its buffers and keeps
 // those that are wanted, as whole frames in chunks of about one buffer.
 // Watermarks and statuses are always kept: every receiver of the stream needs
 // them (R3 iv).
 type joiner struct {
-	accept func(exchange.Frame) (bool, error) // nil keeps nothing and only counts
-	limit  int                                // bytes of a chunk
+	accept acceptance // nil keeps nothing and only counts
+	limit  int        // bytes of a chunk
 	// migrate rewrites records whose type has changed since they were stored,
 	// before accept sees them; nil leaves them as they are.
 	migrate *codec.Migration
@@ -36,6 +40,7 @@ type joiner struct {
 	lost    bool   // waiting for a buffer in which a record begins
 	records uint64 // that were complete, wanted or not
 	value   []byte // of the record that was rewritten last
+	asked   exchange.Frame
 	gaps    int
 	skipped uint64 // bytes of records that a gap cut
 }
@@ -137,9 +142,11 @@ func (j *joiner) take(f exchange.Frame) error {
 			}
 			j.value, f.Payload = value, value
 		}
-		if ok, err := j.accept(f); err != nil || !ok {
+		j.asked = f
+		if ok, err := j.accept(&j.asked); err != nil || !ok {
 			return err
 		}
+		f = j.asked
 		j.open = append(exchange.AppendFrame(j.open, f.Tag, f.Hash, f.Timestamp), f.Payload...)
 		exchange.EndFrame(j.open, start)
 	}

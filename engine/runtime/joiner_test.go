@@ -37,7 +37,7 @@ func TestJoinerFollowsSequences(t *testing.T) {
 		"another number of bytes":     {[]format.Buffer{buffer(5, 0, frame[:7]), none(6, tail[:2]), whole(7)}, 0, true, 1, 1},
 	} {
 		for _, lenient := range []bool{false, true} {
-			j := joiner{limit: 1 << 10, lenient: lenient, accept: func(exchange.Frame) (bool, error) { return true, nil }}
+			j := joiner{limit: 1 << 10, lenient: lenient, accept: func(*exchange.Frame) (bool, error) { return true, nil }}
 			var err error
 			for i := 0; i < len(c.buffers) && err == nil; i++ {
 				b := c.buffers[i]

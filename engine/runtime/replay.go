@@ -333,7 +333,7 @@ func (t *Task) oldInterval(subtask uint32) keygroup.Interval {
 
 // loadStreams reads the sub-streams of one edge: first the receiving side's part
 // of each, then the sending side's, which continues it.
-func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Frame) (bool, error)) ([]*substream, error) {
+func (t *Task) loadStreams(g *gateInput, wanted []int, accept acceptance) ([]*substream, error) {
 	r := t.attempt.restored
 	joiners := map[streamKey]*joiner{}
 	types, err := r.recordType(t.attempt.plan, g.edge)
@@ -376,7 +376,7 @@ func (t *Task) loadStreams(g *gateInput, wanted []int, accept func(exchange.Fram
 
 // wantedStreams says which old receivers' streams of an edge this subtask takes
 // over, and which of their records.
-func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, error), error) {
+func (t *Task) wantedStreams(g *gateInput) ([]int, acceptance, error) {
 	p, e := t.attempt.plan, t.attempt.plan.graph.Edges[g.edge]
 	old, ok := t.attempt.restored.ops[p.graph.Nodes[e.To].UID]
 	if !ok || t.attempt.restored.refused(p, g.edge) {
@@ -393,10 +393,10 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 		}
 		interval := t.ops[0].env.Interval
 		return rescale.Plan(rescale.Range, was, is)[t.subtask],
-			func(f exchange.Frame) (bool, error) { return interval.Contains(keygroup.Hash(f.Hash)), nil }, nil
+			func(f *exchange.Frame) (bool, error) { return interval.Contains(keygroup.Hash(f.Hash)), nil }, nil
 	}
 	if p.partitioner[g.edge] == format.Custom {
-		return rescale.Plan(rescale.Full, was, is)[t.subtask], func(f exchange.Frame) (bool, error) {
+		return rescale.Plan(rescale.Full, was, is)[t.subtask], func(f *exchange.Frame) (bool, error) {
 			subtask, err := e.Choose(f.Payload, is.Parallelism)
 			return subtask == t.subtask, err
 		}, nil
@@ -406,12 +406,15 @@ func (t *Task) wantedStreams(g *gateInput) ([]int, func(exchange.Frame) (bool, e
 	if plan == nil { // what is in flight on it is refused, see checkInFlight
 		return nil, nil, nil
 	}
-	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
+	return plan[t.subtask], every, nil
 }
+
+// every accepts all records.
+func every(*exchange.Frame) (bool, error) { return true, nil }
 
 // wantedPointwise is wantedStreams for a pointwise edge. What was spread before,
 // or not sent by key, is taken over channel by channel.
-func (t *Task) wantedPointwise(edge int) ([]int, func(exchange.Frame) (bool, error), error) {
+func (t *Task) wantedPointwise(edge int) ([]int, acceptance, error) {
 	p, r := t.attempt.plan, t.attempt.restored
 	e, keys, _, err := r.edge(p.edgeID(edge))
 	if err != nil {
@@ -426,7 +429,17 @@ func (t *Task) wantedPointwise(edge int) ([]int, func(exchange.Frame) (bool, err
 	to := p.graph.Edges[edge].To
 	old := r.ops[p.graph.Nodes[to].UID]
 	plan := rescale.Plan(rescale.RoundRobin, rescale.Layout{Parallelism: int(old.Parallelism)}, rescale.Layout{Parallelism: p.parallelism[to]})
-	return plan[t.subtask], func(exchange.Frame) (bool, error) { return true, nil }, nil
+	if !p.byKey(edge) {
+		return plan[t.subtask], every, nil
+	}
+	// What this subtask has not processed by the next checkpoint is in flight by
+	// key, so it needs a hash that the subtask owns. One that it has already is
+	// from before it was spread.
+	lowest := p.lowest(edge, t.subtask)
+	return plan[t.subtask], func(f *exchange.Frame) (bool, error) {
+		f.Tag, f.Hash = f.Tag|exchange.FlagHash|exchange.FlagNoKey, lowest
+		return true, nil
+	}, nil
 }
 
 func checkpointPartitioner(p format.Partitioner) checkpoint.Partitioner {
