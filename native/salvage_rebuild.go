@@ -47,11 +47,14 @@ func (p *pieces) rebuild() error {
 	}
 	b.connect()
 	b.separate()
+	if err := b.unfound(); err != nil {
+		return err
+	}
 	why := fmt.Sprintf("the manifest and its copy are lost: %d data objects were put together by what they say of themselves; names, configuration and what was only in the manifest are gone", len(own))
 	if unreadable > 0 {
 		why += fmt.Sprintf("; of %d objects the directory does not read, and what they hold is lost", unreadable)
 	}
-	p.over.losses = append(p.over.losses, p.loss(why))
+	p.over.losses = slices.Insert(p.over.losses, 0, p.loss(why))
 	p.m, p.over.rebuilt = b.m, true
 	return nil
 }
