@@ -148,14 +148,14 @@ func rescaleRow(ctx context.Context, b *bench) ([]result, error) {
 	small, large, size := b.size.compared[0], b.size.compared[1], b.size.tools
 	keyGroups := map[int64]int{size: groups, small: groups, large: int(groups * large / small)}
 	sources, linked := map[int64]string{}, map[int64]*series{}
-	for n := range keyGroups {
+	order := slices.Sorted(maps.Keys(keyGroups))
+	for _, n := range order {
 		if sources[n], err = c.source(ctx, params{Bytes: n, Groups: keyGroups[n], Still: true, Items: stillItems}); err != nil {
 			return nil, err
 		}
 		linked[n] = &series{}
 	}
 	byReference := change{args: []string{"rescale", "--parallelism", rescaled}}
-	order := slices.Sorted(maps.Keys(sources))
 	var first []float64 // ms by reference of what is copied, the median of each round
 	links := func() error {
 		for range linkRuns {

@@ -104,6 +104,12 @@ watermarks by event time and a checkpoint each second into a local directory,
 whose last one is read back and must hold every record; the channel per record
 has neither watermarks nor checkpoints. State of "write" and "restore" has
 entries of 16 bytes; its values are below 1000.
+Commands that make a checkpoint of another are compared with cp -r and sync of
+the same files, all in the page cache. "By reference" is within the root of the
+source, "with copying" is into another root. The rows of change-rescale have
+nothing in flight and lists of %d items a subtask at each size, and key groups
+in proportion to the size; those of change-edit have a sixteenth of the keyed
+state in flight, and longer lists.
 
 - date: %s
 - machine: %s
@@ -116,7 +122,7 @@ entries of 16 bytes; its values are below 1000.
 // writeReport writes the results as Markdown.
 func writeReport(file string, pairs int, where, ended string, results []result) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, method, pairs, time.Now().UTC().Format(time.DateOnly), where, ended)
+	fmt.Fprintf(&b, method, pairs, stillItems, time.Now().UTC().Format(time.DateOnly), where, ended)
 	for _, r := range results {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Replace(r.goal, "  ", "– ", 1), r.measured, r.met)
 	}
