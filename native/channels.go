@@ -281,6 +281,9 @@ func (j *job) thin(edge int) error {
 
 // thinSlice is thin for one slice.
 func (j *job) thinSlice(c *channel, row int, old format.Slice) error {
+	if c.dropsSlice(j.src.states[row].Kind, old.Subtask) {
+		return nil // it need not read
+	}
 	var begun *writer.Slice
 	var err error
 	rows := j.src.BuffersOf(j.ctx, row, j.src.states[row].Kind, func(s format.Slice) bool { return s == old })

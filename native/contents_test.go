@@ -98,7 +98,7 @@ func contents(t *testing.T, m *reader.Model) []string {
 func records(t *testing.T, s *source, edge int, e format.Edge) []string {
 	t.Helper()
 	j := &job{ctx: context.Background(), src: s}
-	f, err := j.openFlight(edge, false)
+	f, err := j.openFlight(edge, func(format.Kind, uint32) bool { return false })
 	must(t, err)
 	op := s.operators[e.To]
 	layout := rescale.Layout{Groups: int(op.KeyGroups), Parallelism: int(op.Parallelism)}

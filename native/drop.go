@@ -3,6 +3,7 @@ package native
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
@@ -75,11 +76,12 @@ func (j *job) decideLists() error {
 type channel struct {
 	bytes        uint64 // as stored in the source
 	drop         func(receiver, sender uint32) bool
-	whole        bool // all of it is dropped
-	partly       bool // some sub-streams are
-	gone         bool // the edge itself is
-	redistribute bool // the receiver has another layout
-	keyed        bool // receivers follow from hashes in the records
+	dropsSlice   func(kind format.Kind, subtask uint32) bool // all that the subtask wrote is dropped
+	whole        bool                                        // all of it is dropped
+	partly       bool                                        // some sub-streams are
+	gone         bool                                        // the edge itself is
+	redistribute bool                                        // the receiver has another layout
+	keyed        bool                                        // receivers follow from hashes in the records
 	down         rescale.Mapper
 	mapping      rescale.Mapping
 	old, next    rescale.Layout // of the receiver, or of the operator whose keys its records have
@@ -111,8 +113,7 @@ func (c *channel) after(before checkpoint.Totals) checkpoint.Totals {
 	case c.whole:
 		return checkpoint.Totals{}
 	case c.partly:
-		records, _ := before.Records.Known()
-		return checkpoint.Totals{Bytes: checkpoint.UnknownCount, Records: checkpoint.Count(records - min(records, c.lost.records))}
+		return checkpoint.Totals{Bytes: checkpoint.UnknownCount, Records: checkpoint.Count(c.records)}
 	default:
 		return before
 	}
@@ -224,6 +225,16 @@ func (j *job) decideDropped(edge int, c *channel) {
 		}
 		return false
 	}
+	// A receiver's own half is all to itself, a sender's all from itself.
+	c.dropsSlice = func(kind format.Kind, subtask uint32) bool {
+		return whole || slices.ContainsFunc(of, func(sel checkpoint.Selector) bool {
+			from := sel.Channel != nil && sel.Channel.Index != nil
+			if kind == format.KindOutputChannel {
+				return sel.Subtasks == nil && from && sel.Channel.Index.Contains(uint64(subtask))
+			}
+			return !from && sel.Subtasks.Contains(uint64(subtask))
+		})
+	}
 }
 
 // decideChannel decides about the states of one edge and counts what is lost.
@@ -258,7 +269,7 @@ func (j *job) decideChannel(edge int) error {
 		return nil
 	}
 	var err error
-	if c.flight, err = j.openFlight(edge, c.whole); err != nil {
+	if c.flight, err = j.openFlight(edge, c.dropsSlice); err != nil {
 		return err
 	}
 	if !c.whole && !c.partly {
@@ -300,6 +311,9 @@ func (j *job) channelLoss(edge int, c *channel) format.Loss {
 	if c.whole {
 		l.Records, l.Bytes = e.InFlightRecords, c.bytes
 	} else {
+		if c.lost.uncounted {
+			l.Records = c.records - min(c.records, c.lost.kept)
+		}
 		c.records -= min(c.records, l.Records)
 	}
 	if c.lost.timed {

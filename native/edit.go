@@ -32,8 +32,9 @@ type job struct {
 	channels []channel // by edge
 	losses   []format.Loss
 	external []string
-	copied   []string // what was made of them, as they are now
-	moves    []move   // by object of the source
+	copied   []string     // what was made of them, as they are now
+	moves    []move       // by object of the source
+	hurt     map[int]bool // objects with damage in what is dropped: the rest of them is written anew
 
 	w         *writer.Writer
 	manifest  *format.Manifest
@@ -73,7 +74,7 @@ func (f *Format) prepare(ctx context.Context, src checkpoint.Checkpoint, edit ch
 	if len(edit.KeyHash) > 0 {
 		return nil, &checkpoint.EditError{Mistakes: []string{"a native checkpoint stores the hashes of keys; only of Flink's can be said how they are computed"}}
 	}
-	j := &job{ctx: ctx, src: s, edit: edit, st: f.st, dst: dst, fates: make([]fate, len(s.states))}
+	j := &job{ctx: ctx, src: s, edit: edit, st: f.st, dst: dst, fates: make([]fate, len(s.states)), hurt: map[int]bool{}}
 	for _, step := range []func() error{j.checkDestination, j.decideDrops, j.decideLists, j.decideChannels, j.decideExternal, j.decideObjects} {
 		if err := step(); err != nil {
 			return nil, err
@@ -133,7 +134,7 @@ func (j *job) run() (err error) {
 			err = j.takeBack(err)
 		}
 	}()
-	for _, step := range []func() error{j.tables, j.writeLists, j.writeTimes, j.writeChannels, j.moveObjects} {
+	for _, step := range []func() error{j.tables, j.writeLists, j.writeTimes, j.writeChannels, j.carry, j.moveObjects} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func (j *job) outcome() (checkpoint.Outcome, error) {
 	if j.w == nil { // planned only: about what is there now
 		for row, list := range j.src.slices {
 			for _, sl := range list {
-				if j.fates[row] == anew {
+				if j.fates[row] == anew || j.fates[row] == kept && j.hurt[sl.Object] {
 					out.Rewritten.Objects, out.Rewritten.Bytes = 1, out.Rewritten.Bytes+sl.Bytes
 				}
 			}

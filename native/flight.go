@@ -45,17 +45,18 @@ type flight struct {
 }
 
 // openFlight reads all buffers of an edge once and notes where they lie. Blocks
-// that do not read are an error unless they are to be dropped anyway.
-func (j *job) openFlight(edge int, tolerant bool) (*flight, error) {
+// that do not read are an error unless their slice is to be dropped anyway.
+func (j *job) openFlight(edge int, dropped func(kind format.Kind, subtask uint32) bool) (*flight, error) {
 	f := &flight{j: j, edge: edge, pieces: map[stream][]piece{}}
 	for _, kind := range channelKinds {
 		for _, row := range j.src.statesOf(edge, kind) {
 			for i, sl := range j.src.slices[row] {
 				if err := f.index(row, i, sl, kind); err != nil {
-					if !tolerant || !errors.Is(err, format.ErrDamaged) && !errors.Is(err, format.ErrMissing) {
+					if !dropped(kind, sl.Subtask) || !errors.Is(err, format.ErrDamaged) && !errors.Is(err, format.ErrMissing) {
 						return nil, err
 					}
 					f.damaged++
+					j.hurt[sl.Object] = true
 				}
 			}
 		}
@@ -230,6 +231,8 @@ func (j *joiner) add(b *format.Buffer, take func(*format.Frame, []byte) error) e
 type tally struct {
 	channels         int
 	records, bytes   uint64
+	kept             uint64 // records that stay, if not all that go could be counted
+	uncounted        bool
 	timed            bool
 	minTime, maxTime int64
 	groups           *checkpoint.Span // of keys, nil if none is known
@@ -282,6 +285,28 @@ func (f *flight) tally(c *channel) error {
 	}
 	if f.damaged > 0 && c.lost.channels == 0 {
 		c.lost.channels = 1 // at least
+	}
+	if c.lost.uncounted = f.damaged > 0 && !c.whole; !c.lost.uncounted {
+		return nil
+	}
+	return f.countKept(c)
+}
+
+// countKept counts the records of the sub-streams that stay.
+func (f *flight) countKept(c *channel) error {
+	for _, key := range f.streams {
+		if c.drop(key.receiver, key.sender) {
+			continue
+		}
+		err := f.frames(key, func(fr *format.Frame, _ []byte) error {
+			if fr.Element == format.ElementRecord {
+				c.lost.kept++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

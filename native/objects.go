@@ -9,6 +9,7 @@ import (
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
 	"github.com/tidemark-io/tidemark/format"
 	"github.com/tidemark-io/tidemark/store"
+	"github.com/tidemark-io/tidemark/writer"
 )
 
 // move is how a data object comes to the destination.
@@ -31,7 +32,9 @@ func (j *job) decideObjects() error {
 				return &format.CorruptError{Object: j.src.Dir(), Unit: "slices",
 					Err: fmt.Errorf("%w: reference to object %d of %d", format.ErrMalformed, sl.Object, len(j.moves))}
 			}
-			j.moves[sl.Object].uses++
+			if !j.hurt[sl.Object] {
+				j.moves[sl.Object].uses++
+			}
 		}
 	}
 	taken := map[string]bool{}
@@ -81,6 +84,63 @@ func (j *job) moveObjects() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// carry writes what stays of objects that are damaged elsewhere, block by block
+// without encoding it anew: with the damage, which nothing refers to any more, the
+// result would not verify.
+func (j *job) carry() error {
+	for row, list := range j.src.slices {
+		for _, sl := range list {
+			if j.fates[row] != kept || !j.hurt[sl.Object] {
+				continue
+			}
+			if err := j.carrySlice(row, sl); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// carrySlice is carry for one slice.
+func (j *job) carrySlice(row int, sl format.Slice) error {
+	kind := j.src.states[row].Kind
+	spec := j.spec(j.states[row], sl.Subtask)
+	spec.Interval = sl.Interval
+	done, err := writeSlice(j.ctx, j.w, spec, func(to *writer.Slice) error {
+		if sl.Blocks == 0 {
+			return nil
+		}
+		refs, err := j.src.BlockRefs(j.ctx, sl, kind)
+		if err != nil {
+			return err
+		}
+		var block format.Block
+		var buf []byte
+		for _, ref := range refs {
+			if err := j.ctx.Err(); err != nil {
+				return err
+			}
+			if buf, err = j.src.ReadBlock(j.ctx, sl, kind, ref, buf); err != nil {
+				return err
+			}
+			if err := j.src.DecodeBlock(&block, sl, kind, ref, buf); err != nil {
+				return err
+			}
+			if err := to.Raw(buf, ref); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	j.manifest.Slices = append(j.manifest.Slices, done)
+	j.rewritten.Bytes += done.Bytes
+	j.advance(done.Bytes)
 	return nil
 }
 

@@ -212,6 +212,9 @@ func (j *job) keepSlices() {
 			continue
 		}
 		for _, sl := range list {
+			if j.hurt[sl.Object] {
+				continue // carried
+			}
 			sl.State, sl.Object = j.states[row], rows[sl.Object]
 			m.Slices = append(m.Slices, sl)
 		}

@@ -162,7 +162,7 @@ func (a *app) strip() *cobra.Command {
 		Short: "Leave out in-flight data, a state or an operator",
 		Long: `Make a checkpoint without something. What is lost is printed, and stands in the
 result: "tidemark inspect" shows it. In-flight data is left out by whole
-channels, both halves of each. Damage in what is left out does no harm.
+channels, both halves of each. Damage in it does no harm then.
 
 Flink's checkpoints do not say which operators are connected. Leaving out only a
 part of their in-flight data is refused (exit code 6) if a record begins in it
