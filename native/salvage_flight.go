@@ -22,11 +22,9 @@ type mending struct {
 	hurtIn  map[uint32]bool // receivers whose own side has lost something
 	hurtOut map[uint32]bool // senders whose own side has
 
-	records          uint64 // whole ones that are left
-	torn             uint64 // pieces of records that are left out
-	tornBytes        uint64
-	timed            bool // a piece said what event time its record has
-	minTime, maxTime int64
+	records   uint64 // whole ones that are left
+	torn      uint64 // pieces of records that are left out
+	tornBytes uint64
 }
 
 // cut is the part of a buffer's payload that is kept: from it begins a record, or

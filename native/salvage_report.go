@@ -123,9 +123,6 @@ func (s *salvage) reportChannel(edge int, m *mending) {
 	}
 	l := s.loss(uid, why)
 	l.Edge, l.Bytes, l.Records = e.ID, bytes+m.tornBytes, gone
-	if m.timed {
-		l.MinTime, l.MaxTime = m.minTime, m.maxTime
-	}
 	l.Place = text(checkpoint.Selector{Operator: uid, Channel: &checkpoint.Channel{Gate: e.ID}}.String())
 	s.losses = append(s.losses, l)
 }

@@ -14,6 +14,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -182,9 +183,15 @@ func start(ctx, limited context.Context, group *sync.WaitGroup, checks iter.Seq2
 	return ordered
 }
 
-// run does the check.
+// run does the check. A panic is an error of this check: nobody who calls Verify
+// could catch it on the goroutine of a worker, and it would end the program.
 func (j *job) run(ctx context.Context) {
 	defer close(j.done)
+	defer func() {
+		if x := recover(); x != nil {
+			j.err = fmt.Errorf("check of %s: internal error: %v\n%s", j.check.Name, x, debug.Stack())
+		}
+	}()
 	if ctx.Err() != nil {
 		j.err = context.Cause(ctx)
 		return

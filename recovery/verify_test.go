@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,6 +163,15 @@ func TestSampleOfBlocks(t *testing.T) {
 	m := native(t, writertest.Job{Keys: 20000, ValueSize: 64, Flight: 2000})
 	got, err := collect(Verify(t.Context(), m, Options{Sample: 0.3, Seed: 7}))
 	if err != nil || len(got) > 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A check that panics does not end the program.
+func TestVerifyCatchesPanics(t *testing.T) {
+	bad := checkpoint.Check{Name: "b", Run: func(context.Context, func(checkpoint.Finding)) error { var none []int; none[1] = 0; return nil }}
+	got, err := collect(Verify(t.Context(), &fake{checks: []checkpoint.Check{finds("a", 1), bad, finds("c", 1)}}, Options{Workers: 2}))
+	if len(got) != 1 || err == nil || !strings.Contains(err.Error(), "check of b: internal error: runtime error: index out of range") {
 		t.Errorf("%v, %v", got, err)
 	}
 }
