@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/tidemark-io/tidemark/engine/codec"
@@ -93,8 +94,14 @@ func unfinishedCodecs[A, C any](g *Graph, uid string, l leg[A], opts []Option) r
 	return recordCodec[A, C]{record: l.codec, cursor: c}
 }
 
-// schema is a struct of the event time, the record and the cursor.
+// schema is a struct of the event time, the record and the cursor, or opaque if a
+// codec says nothing of its encoding: no part of another type may be that.
 func (c recordCodec[A, C]) schema() *format.Schema {
+	for _, s := range []*format.Schema{c.record.Schema(), c.cursor.Schema()} {
+		if s == nil || s.Type == format.TypeOpaque {
+			return &format.Schema{Type: format.TypeOpaque, Name: reflect.TypeFor[unfinished[A, C]]().String()}
+		}
+	}
 	return &format.Schema{Type: format.TypeStruct, Name: "unfinished", Fields: []format.Field{
 		{Name: "Timestamp", Schema: &format.Schema{Type: format.TypeInt64}},
 		{Name: "Record", Schema: c.record.Schema()},

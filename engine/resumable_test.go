@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidemark-io/tidemark/engine"
+	"github.com/tidemark-io/tidemark/engine/codec"
 	"github.com/tidemark-io/tidemark/engine/connector/collect"
 	"github.com/tidemark-io/tidemark/engine/connector/slice"
 	"github.com/tidemark-io/tidemark/store"
@@ -268,4 +269,44 @@ func unfinishedIn(t *testing.T, st store.Store) (n int) {
 		}
 	}
 	return n
+}
+
+// TestResumableOpaqueCodec: a codec of the user's need not describe its bytes;
+// then the checkpoint does not describe the unfinished records either, and has
+// them all the same.
+func TestResumableOpaqueCodec(t *testing.T) {
+	const seeds, per, total = 6, 3, 60
+	numberedCodec, err := codec.Of[numbered]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opaque := codec.Func(numberedCodec.Append, numberedCodec.Decode, nil)
+	for _, keyed := range []bool{false, true} {
+		st, out := mem.New(), newLedger[step]()
+		build := func(total int64, rounds int) *engine.Graph {
+			u := &unroller{per: per, total: total, rounds: rounds}
+			g := engine.NewGraph("unroll")
+			s := engine.From(g, "numbers", engine.Source[numbered](numbers(1, seeds, all)), engine.BoundedDisorder(seqTime, 0)).WithCodec(opaque)
+			if keyed {
+				engine.ApplyResumable(engine.KeyBy(s, func(r numbered) int64 { return r.Seq }), "unroll",
+					func() engine.ResumableProcess[int64, numbered, int64, step] { return u }).To("out", out)
+				return g
+			}
+			engine.FlatMapResumable(s.Rebalance(), "unroll", func(r numbered, at int64, out *engine.Output[step]) (int64, bool, error) {
+				return u.next(r.Seq, at, func(s step) { out.Emit(s) })
+			}).To("out", out)
+			return g
+		}
+		cfg := engine.Config{Restore: engine.RestoreConfig{From: "latest"}}
+		cfg.Checkpoints = engine.CheckpointConfig{Store: st, Unaligned: true, Interval: 100 * time.Microsecond}
+		untilCheckpoints(t, build(1<<40, 10_000), cfg, 3)
+		if unfinishedIn(t, st) == 0 {
+			t.Errorf("keyed=%v: no record was unfinished", keyed)
+		}
+		run(t, build(total, 0), cfg)
+		checkSteps(t, sorted(out.records()), seeds, -1, keyed)
+		if n := len(out.records()); n < seeds*total {
+			t.Errorf("keyed=%v: %d steps", keyed, n)
+		}
+	}
 }
