@@ -265,7 +265,7 @@ func (p *pending) stateTables(a *attempt, m *format.Manifest, schemas *schemaTab
 // schemaTable numbers schemas, equal ones once.
 type schemaTable struct {
 	m    *format.Manifest
-	seen map[string]int
+	seen map[string][]int // by text, which is cut where it is long
 }
 
 func (t *schemaTable) row(s *format.Schema) int {
@@ -273,15 +273,17 @@ func (t *schemaTable) row(s *format.Schema) int {
 		return format.None
 	}
 	if t.seen == nil {
-		t.seen = map[string]int{}
+		t.seen = map[string][]int{}
 	}
 	text := s.String()
-	row, ok := t.seen[text]
-	if !ok {
-		row = len(t.m.Schemas)
-		t.seen[text] = row
-		t.m.Schemas = append(t.m.Schemas, s)
+	for _, row := range t.seen[text] {
+		if t.m.Schemas[row].Equal(s) {
+			return row
+		}
 	}
+	row := len(t.m.Schemas)
+	t.seen[text] = append(t.seen[text], row)
+	t.m.Schemas = append(t.m.Schemas, s)
 	return row
 }
 
