@@ -95,7 +95,7 @@ var unalignedOptions = []Option{
 		Help:  "let barriers overtake buffered data, which becomes part of the checkpoint",
 		store: field(parseBool, func(s *Settings) *bool { return &s.Checkpoints.Unaligned })},
 	{Key: "execution.checkpointing.unaligned.forced", Type: Bool, Default: "false", Status: Supported,
-		Help:  "let barriers overtake the data of custom partitioners, too, which must be pure functions; pointwise and broadcast connections stay aligned",
+		Help:  "let barriers overtake the data of custom partitioners, too, which must be pure functions; broadcast connections stay aligned, pointwise ones see tidemark.unaligned.pointwise",
 		store: field(parseBool, func(s *Settings) *bool { return &s.Checkpoints.Forced })},
 	{Key: "tidemark.unaligned.pointwise", Type: Enum, Values: []string{"aligned", "by-key"}, Default: "aligned", Status: Supported,
 		Help:  "how barriers pass pointwise connections: aligned waits for the data before them; by-key overtakes it where all of it comes from one keyed operator, subtask by subtask",
