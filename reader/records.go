@@ -24,7 +24,7 @@ func (m *Model) Records(ctx context.Context, sel checkpoint.Selector) iter.Seq2[
 			return
 		}
 		for edge := range edges {
-			j := joiner{m: m, sel: sel, flows: map[flowID]*flow{}, yield: yield}
+			j := joiner{m: m, sel: sel, limit: m.c.limits.Block, flows: map[flowID]*flow{}, yield: yield}
 			if err := j.edge(ctx, edge, edges[edge]); err != nil {
 				if !errors.Is(err, errStopped) {
 					yield(checkpoint.Record{}, err)
@@ -46,10 +46,16 @@ type flowID struct {
 
 // flow is how far a sub-stream has been joined.
 type flow struct {
-	next uint64 // sequence number that continues it
-	open []byte // of the record that is not complete yet
-	side channelSide
-	sub  uint32
+	next  uint64 // sequence number that continues it
+	open  []byte // of the record that is not complete yet
+	began uint64 // sequence number of the buffer in which that record begins
+	last  origin // of what came last
+}
+
+// origin is where a part of a sub-stream is stored.
+type origin struct {
+	side    channelSide
+	subtask uint32
 }
 
 // channelSide is a state that holds one side of an edge's channels.
@@ -67,8 +73,12 @@ type joiner struct {
 	sel    checkpoint.Selector
 	edgeID string
 	groups uint32 // of the receiving operator
+	limit  uint64 // bytes of a record
 	flows  map[flowID]*flow
 	yield  func(checkpoint.Record, error) bool
+	// sequence is the number of the buffer in which the record that is yielded
+	// begins.
+	sequence uint64
 }
 
 // edge walks the states of one edge.
@@ -90,11 +100,16 @@ func (j *joiner) edge(ctx context.Context, row int, e format.Edge) error {
 			if err != nil {
 				return err
 			}
-			if err := j.buffer(side, r.Subtask, &r.Row); err != nil {
+			if err := j.buffer(origin{side, r.Subtask}, &r.Row); err != nil {
 				return err
 			}
 		}
 	}
+	return j.end()
+}
+
+// end yields what is open at the ends of the sub-streams.
+func (j *joiner) end() error {
 	ids := make([]flowID, 0, len(j.flows))
 	for id, f := range j.flows {
 		if len(f.open) > 0 {
@@ -106,7 +121,7 @@ func (j *joiner) edge(ctx context.Context, row int, e format.Edge) error {
 	})
 	for _, id := range ids {
 		f := j.flows[id]
-		if err := j.torn(id, f.side, f.sub, f.open); err != nil {
+		if err := j.torn(id, f.last, f.began, f.open); err != nil {
 			return err
 		}
 	}
@@ -145,7 +160,7 @@ func (j *joiner) sides(edge int) (list []channelSide, wanted bool, err error) {
 }
 
 // buffer takes the next buffer.
-func (j *joiner) buffer(side channelSide, subtask uint32, b *format.Buffer) error {
+func (j *joiner) buffer(from origin, b *format.Buffer) error {
 	id := flowID{b.Receiver, b.Sender, b.Generation}
 	f := j.flows[id]
 	if f == nil {
@@ -153,9 +168,9 @@ func (j *joiner) buffer(side channelSide, subtask uint32, b *format.Buffer) erro
 		j.flows[id] = f
 	}
 	gap := f.next != b.Sequence
-	f.next, f.side, f.sub = b.Sequence+1, side, subtask
-	head, tail := b.Payload[:b.Continuation], b.Payload[b.Continuation:]
-	whole, err := j.join(id, f, head, gap, b.Start != format.None)
+	f.next, f.last = b.Sequence+1, from
+	tail := b.Payload[b.Continuation:]
+	whole, err := j.join(id, f, b, gap)
 	if err != nil {
 		return err
 	}
@@ -165,13 +180,13 @@ func (j *joiner) buffer(side channelSide, subtask uint32, b *format.Buffer) erro
 	for len(tail) > 0 {
 		frame, n, err := format.DecodeFrame(tail)
 		switch {
-		case errors.Is(err, format.ErrTruncated) && n <= max(j.m.c.limits.Block, uint64(len(tail))):
-			f.open = append(f.open[:0], tail...)
+		case errors.Is(err, format.ErrTruncated) && n <= max(j.limit, uint64(len(tail))):
+			f.open, f.began = append(f.open[:0], tail...), b.Sequence
 			return nil
 		case err != nil:
-			return j.torn(id, side, subtask, tail)
+			return j.torn(id, from, b.Sequence, tail)
 		}
-		if err := j.frame(id, side, subtask, &frame); err != nil {
+		if err := j.frame(id, from, b.Sequence, &frame); err != nil {
 			return err
 		}
 		tail = tail[n:]
@@ -182,33 +197,34 @@ func (j *joiner) buffer(side channelSide, subtask uint32, b *format.Buffer) erro
 // join completes the open record by the continuation at the front of a buffer.
 // goesOn says that not even the whole buffer completed it. A head that does not
 // fit is dropped, and so is what it should have continued.
-func (j *joiner) join(id flowID, f *flow, head []byte, gap, starts bool) (goesOn bool, err error) {
-	open := f.open
+func (j *joiner) join(id flowID, f *flow, b *format.Buffer, gap bool) (goesOn bool, err error) {
+	open, head := f.open, b.Payload[:b.Continuation]
 	f.open = f.open[:0]
 	if len(head) == 0 && len(open) == 0 {
 		return false, nil
 	}
 	if gap || len(open) == 0 || len(head) == 0 {
-		return false, errors.Join(j.torn(id, f.side, f.sub, open), j.torn(id, f.side, f.sub, head))
+		return false, errors.Join(j.torn(id, f.last, f.began, open), j.torn(id, f.last, b.Sequence, head))
 	}
 	open = append(open, head...)
 	frame, n, err := format.DecodeFrame(open)
 	switch {
 	case err == nil && n == uint64(len(open)):
-		return false, j.frame(id, f.side, f.sub, &frame)
-	case errors.Is(err, format.ErrTruncated) && !starts && n <= max(j.m.c.limits.Block, uint64(len(open))):
+		return false, j.frame(id, f.last, f.began, &frame)
+	case errors.Is(err, format.ErrTruncated) && b.Start == format.None && n <= max(j.limit, uint64(len(open))):
 		f.open = open
 		return true, nil
 	}
-	return false, j.torn(id, f.side, f.sub, open)
+	return false, j.torn(id, f.last, f.began, open)
 }
 
 // torn yields bytes of a record of which a part is missing.
-func (j *joiner) torn(id flowID, side channelSide, subtask uint32, data []byte) error {
+func (j *joiner) torn(id flowID, from origin, sequence uint64, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	return j.emit(side, checkpoint.Record{Subtask: subtask, Receiver: id.receiver, Sender: id.sender, Generation: id.generation,
+	j.sequence = sequence
+	return j.emit(from.side, checkpoint.Record{Subtask: from.subtask, Receiver: id.receiver, Sender: id.sender, Generation: id.generation,
 		Element: checkpoint.ElementTorn, Time: checkpoint.UnknownTime, Payload: data})
 }
 
@@ -217,13 +233,14 @@ var elements = map[format.Element]checkpoint.Element{
 }
 
 // frame yields one whole element.
-func (j *joiner) frame(id flowID, side channelSide, subtask uint32, f *format.Frame) error {
-	r := checkpoint.Record{Subtask: subtask, Receiver: id.receiver, Sender: id.sender, Generation: id.generation, Element: elements[f.Element],
+func (j *joiner) frame(id flowID, from origin, sequence uint64, f *format.Frame) error {
+	r := checkpoint.Record{Subtask: from.subtask, Receiver: id.receiver, Sender: id.sender, Generation: id.generation, Element: elements[f.Element],
 		Hash: f.Hash, HasHash: f.HasHash, NoKey: f.NoKey, Time: checkpoint.UnknownTime, Payload: f.Payload}
 	if f.HasTime {
 		r.Time = f.Time
 	}
-	return j.emit(side, r)
+	j.sequence = sequence
+	return j.emit(from.side, r)
 }
 
 // emit yields what the selector wants.

@@ -124,6 +124,14 @@ func TestRecordsBySelector(t *testing.T) {
 func pieces(t *testing.T, buffers ...format.Buffer) *reader.Model {
 	t.Helper()
 	st := mem.New()
+	writePieces(t, st, nil, buffers, nil)
+	return openModel(t, st, "chk-1")
+}
+
+// writePieces writes a checkpoint whose channel holds buffers on both sides, of
+// records of a type, nil if it is not known.
+func writePieces(t *testing.T, st store.Store, schema *format.Schema, input, output []format.Buffer) {
+	t.Helper()
 	w, err := writer.New(writer.Options{Store: st, Dir: "chk-1", ID: 1, WriterID: "w"})
 	if err != nil {
 		t.Fatal(err)
@@ -133,29 +141,39 @@ func pieces(t *testing.T, buffers ...format.Buffer) *reader.Model {
 		Summary:   format.Summary{Kind: format.Checkpoint, Job: "j", Lineage: "l", Run: 1, Software: "test", Hash: "xxh3-64/0"},
 		Operators: []format.Operator{{UID: "a", Name: "a", Parallelism: 1, KeySchema: none}, {UID: "b", Name: "b", Parallelism: 1, KeySchema: none, Task: 1}},
 		Edges:     []format.Edge{{ID: "a>b#0", From: 0, To: 1, Partitioner: format.Rebalance, Alignment: format.Unaligned, Keys: format.None}},
-		States:    []format.State{{Operator: 1, Kind: format.KindInputChannel, Edge: 0, Namespace: none, Value: none}},
 	}
-	s, err := w.Slice(t.Context(), writer.SliceSpec{State: 0, Operator: "b", Parallelism: 1, Kind: format.KindInputChannel, Edge: "a>b#0", Interval: keygroup.All()})
-	if err != nil {
-		t.Fatal(err)
+	value := none
+	if schema != nil {
+		value, m.Schemas = 0, []*format.Schema{schema}
 	}
-	for _, b := range buffers {
-		if err := s.Buffer(b); err != nil {
+	for op, buffers := range [][]format.Buffer{output, input} {
+		kind := []format.Kind{format.KindOutputChannel, format.KindInputChannel}[op]
+		if len(buffers) == 0 {
+			continue
+		}
+		m.States = append(m.States, format.State{Operator: op, Kind: kind, Edge: 0, Namespace: none, Value: value})
+		s, err := w.Slice(t.Context(), writer.SliceSpec{State: len(m.States) - 1, Operator: m.Operators[op].UID, Parallelism: 1, Kind: kind,
+			Edge: "a>b#0", Interval: keygroup.All(), Value: schema})
+		if err != nil {
 			t.Fatal(err)
 		}
+		for _, b := range buffers {
+			if err := s.Buffer(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row, err := s.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Slices = append(m.Slices, row)
 	}
-	row, err := s.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Slices = append(m.Slices, row)
 	if err := w.Seal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Commit(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	return openModel(t, st, "chk-1")
 }
 
 // TestTornRecords: at a gap the open head is dropped, and what follows begins at

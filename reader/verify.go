@@ -18,7 +18,7 @@ import (
 )
 
 // Checks yields what must be checked at a level: the manifest and its copy, the
-// references, then every data object by itself.
+// references, then every data object by itself, then the records in flight.
 func (m *Model) Checks(ctx context.Context, level checkpoint.Level) iter.Seq2[checkpoint.Check, error] {
 	return m.checks(ctx, level, nil)
 }
@@ -77,6 +77,19 @@ func (m *Model) checks(ctx context.Context, level checkpoint.Level, sample *samp
 				o := &objectCheck{c: c, row: row, object: object, records: level >= checkpoint.LevelRecords, sample: sample, report: report}
 				return o.run(ctx)
 			}}
+			if !yield(check, nil) {
+				return
+			}
+		}
+		if level < checkpoint.LevelRecords {
+			return
+		}
+		flight, err := m.flightChecks(sample)
+		if err != nil && !isDamage(err) { // else the manifest's check has said it
+			yield(checkpoint.Check{}, err)
+			return
+		}
+		for _, check := range flight {
 			if !yield(check, nil) {
 				return
 			}

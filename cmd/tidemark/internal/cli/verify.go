@@ -38,7 +38,8 @@ committed. Each level includes those before it:
   refs       every object is there with its length; in a bucket also with its
              checksum, as the service keeps it: no data is read
   checksums  every byte is under its checksum
-  records    every entry reads, is in order and in its place
+  records    every entry reads, is in order and in its place; records in flight
+             are whole and of the type of their connection, where it is stored
 
 --sample checks a part of the data, chosen at random; metadata is checked whole.
 --max-duration ends checking after a time, with exit code 3 if nothing was found
