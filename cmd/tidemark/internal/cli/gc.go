@@ -71,10 +71,10 @@ func (a *app) collect(ctx context.Context, path string, apply bool, age time.Dur
 		}
 		if errors.Is(err, recovery.ErrUncertain) {
 			// The damage itself would be another code.
-			return codeError{code: exitRefused, err: fmt.Errorf("%w\n  try: tidemark verify %s", err, path)}
+			return codeError{code: exitRefused, err: fmt.Errorf("%w\n  try: tidemark verify %s", err, out.Word(path))}
 		}
 		if errors.Is(err, recovery.ErrBeyond) {
-			return codeError{code: exitRefused, err: fmt.Errorf("%s: %w\n  try: tidemark gc on each root that \"tidemark ls -r %s\" shows", path, err, path)}
+			return codeError{code: exitRefused, err: fmt.Errorf("%s: %w\n  try: tidemark gc on each root that \"tidemark ls -r %s\" shows", path, err, out.Word(path))}
 		}
 		if errors.Is(err, checkpoint.ErrNone) {
 			return p.None(ctx)
@@ -95,12 +95,12 @@ func (a *app) collect(ctx context.Context, path string, apply bool, age time.Dur
 		}
 		return lines(a, "object", listed(d.Objects))()
 	}
-	again := path
+	again := out.Word(path)
 	if age != defaultAge {
-		again = "--min-age " + age.String() + " " + path
+		again = "--min-age " + age.String() + " " + again
 	}
 	for i := len(a.flink.Paths) - 1; i >= 0; i-- {
-		again = "--path " + a.flink.Paths[i] + " " + again
+		again = "--path " + out.Word(a.flink.Paths[i]) + " " + again
 	}
 	return a.gcTables(d, again)
 }

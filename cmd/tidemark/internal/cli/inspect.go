@@ -55,7 +55,7 @@ func (a *app) inspectPath(ctx context.Context, path string, want document.Lists)
 		a.say("%s is the newest complete checkpoint", p.Show(below))
 	}
 	if skipped > 0 {
-		a.say("%d newer one(s) are not complete; \"tidemark ls %s\" shows them", skipped, path)
+		a.say("%d newer one(s) are not complete; \"tidemark ls %s\" shows them", skipped, out.Word(path))
 	}
 	c, err := p.Open(ctx, below)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/place"
 )
 
@@ -50,7 +51,7 @@ func (a *app) openNewest(ctx context.Context, path string) (*opened, error) {
 		a.say("%s is the newest complete checkpoint", p.Show(below))
 	}
 	if skipped > 0 {
-		a.say("%d newer one(s) are not complete; \"tidemark ls %s\" shows them", skipped, path)
+		a.say("%d newer one(s) are not complete; \"tidemark ls %s\" shows them", skipped, out.Word(path))
 	}
 	c, err := p.Open(ctx, below)
 	if err != nil {

@@ -95,11 +95,11 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if p.Path == "" {
-		return usage("%s is a root: name one of the checkpoints that \"tidemark ls %s\" lists", src, src)
+		return usage("%s is a root: name one of the checkpoints that \"tidemark ls %s\" lists", src, out.Word(src))
 	}
 	c, err := p.OpenDamaged(ctx, p.Path)
 	if errors.Is(err, checkpoint.ErrDamaged) {
-		return fmt.Errorf("%w\n  try: tidemark ls %s", err, p.Root)
+		return fmt.Errorf("%w\n  try: tidemark ls %s", err, out.Word(p.Root))
 	}
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (s *salvager) run(ctx context.Context, src, dst string) (err error) {
 	case len(d.Losses) == 0:
 		return nil
 	case s.act:
-		s.say("the result is partial; \"tidemark inspect %s\" shows what is lost", to.Shown)
+		s.say("the result is partial; \"tidemark inspect %s\" shows what is lost", out.Word(to.Shown))
 		return codeError{code: exitPartial}
 	default:
 		return codeError{code: exitFound}

@@ -154,9 +154,9 @@ func (v *verifier) remedy(ctx context.Context, p *place.Place, below, command st
 		return p.Remedy(command, below)
 	}
 	if v.instead[0] != below { // the same for all findings of a checkpoint
-		v.instead = [2]string{below, "tidemark ls " + p.Root}
+		v.instead = [2]string{below, "tidemark ls " + out.Word(p.Root)}
 		if older, err := p.Before(ctx, below); err == nil && older != "" {
-			v.instead[1] = "tidemark verify " + p.Show(older) + "  # and restore from that one"
+			v.instead[1] = "tidemark verify " + out.Word(p.Show(older)) + "  # and restore from that one"
 		}
 	}
 	return v.instead[1]
@@ -345,7 +345,7 @@ func (v *verifier) check(ctx context.Context, p *place.Place, below string, tell
 		if p.Salvages(ctx, below) {
 			f.Remedy = "tidemark salvage " + below + " DST --apply"
 		} else {
-			f.Remedy = "tidemark ls " + p.Root
+			f.Remedy = "tidemark ls " + out.Word(p.Root)
 		}
 		tell(event{finding: &f})
 		return

@@ -1,6 +1,6 @@
 package document
 
-import "strings"
+import "github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 
 // DoctorSchema names the document of doctor.
 const DoctorSchema = "tidemark.doctor/1"
@@ -47,7 +47,7 @@ func (d *Doctor) Advise() {
 	}
 	for _, l := range d.Checkpoints {
 		if l.State == "damaged" {
-			d.Next = append(d.Next, "tidemark verify "+word(l.Path)+"  # what is damaged, and where")
+			d.Next = append(d.Next, "tidemark verify "+out.Word(l.Path)+"  # what is damaged, and where")
 		}
 	}
 	if d.Intact != "" {
@@ -55,23 +55,15 @@ func (d *Doctor) Advise() {
 		if string(d.Intact) != newest {
 			comment = "  # the newest intact one"
 		}
-		d.Next = append(d.Next, restore+word(string(d.Intact))+comment)
+		d.Next = append(d.Next, restore+out.Word(string(d.Intact))+comment)
 		if d.Level != "records" {
-			d.Next = append(d.Next, "tidemark verify "+word(string(d.Intact))+"  # reads every byte of it first")
+			d.Next = append(d.Next, "tidemark verify "+out.Word(string(d.Intact))+"  # reads every byte of it first")
 		}
 	}
 	if d.Usage.Orphaned > 0 || d.Usage.Incomplete > 0 {
-		d.Next = append(d.Next, "tidemark du --orphans "+word(d.Root)+"  # what nothing uses")
+		d.Next = append(d.Next, "tidemark du --orphans "+out.Word(d.Root)+"  # what nothing uses")
 	}
 	if len(d.Next) == 0 {
-		d.Next = append(d.Next, "tidemark ls "+word(d.Root))
+		d.Next = append(d.Next, "tidemark ls "+out.Word(d.Root))
 	}
-}
-
-// word quotes a word for a shell if it needs that.
-func word(w string) string {
-	if w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,") == "" {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 	"github.com/tidemark-io/tidemark/flink"
 )
 
@@ -52,7 +53,7 @@ func (p *Place) None(ctx context.Context) error {
 	case len(below) == 1:
 		return fmt.Errorf("%w, but there is in %s", none, below[0])
 	default:
-		return fmt.Errorf("%w, but there is in %d folders below, the first is %s: \"tidemark ls -r %s\" lists them all", none, len(below), below[0], p.Root)
+		return fmt.Errorf("%w, but there is in %d folders below, the first is %s: \"tidemark ls -r %s\" lists them all", none, len(below), below[0], out.Word(p.Root))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
+	"github.com/tidemark-io/tidemark/cmd/tidemark/internal/out"
 	"github.com/tidemark-io/tidemark/flink"
 	"github.com/tidemark-io/tidemark/flink/edit"
 	"github.com/tidemark-io/tidemark/native"
@@ -135,7 +136,7 @@ func (p *Place) Remedy(command, below string) string {
 	words := strings.Fields(command)
 	for i, w := range words {
 		if w == below || strings.HasPrefix(w, below+"/") {
-			words[i] = p.Show(w)
+			words[i] = out.Word(p.Show(w))
 		}
 	}
 	return strings.Join(words, " ")
@@ -271,7 +272,7 @@ func (p *Place) Newest(ctx context.Context) (below string, skipped int, err erro
 	}
 	for _, info := range all {
 		if gopath.Dir(info.Path) != gopath.Dir(all[0].Path) {
-			return "", 0, fmt.Errorf("%s: %w: \"tidemark ls %s\" shows them", p.Root, ErrAmbiguous, p.Root)
+			return "", 0, fmt.Errorf("%s: %w: \"tidemark ls %s\" shows them", p.Root, ErrAmbiguous, out.Word(p.Root))
 		}
 	}
 	for i := len(all) - 1; i >= 0; i-- {
@@ -280,7 +281,7 @@ func (p *Place) Newest(ctx context.Context) (below string, skipped int, err erro
 		}
 	}
 	if len(all) > 0 {
-		return "", 0, fmt.Errorf("%s: %w among %d: none is complete; \"tidemark ls %s\" shows them", p.Root, checkpoint.ErrNone, len(all), p.Root)
+		return "", 0, fmt.Errorf("%s: %w among %d: none is complete; \"tidemark ls %s\" shows them", p.Root, checkpoint.ErrNone, len(all), out.Word(p.Root))
 	}
 	return "", 0, p.None(ctx)
 }
