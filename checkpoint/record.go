@@ -18,6 +18,9 @@ const (
 	// ElementTorn is not an element of the channel: the bytes of a record of
 	// which a part is missing (R8). Nothing restores it.
 	ElementTorn Element = "torn"
+	// Elements that only Flink has; their payloads are those of its format.
+	ElementLatency    Element = "latency-marker"
+	ElementAttributes Element = "record-attributes"
 )
 
 // Record is one element of a channel, whole, as its receiver would have taken
@@ -35,6 +38,9 @@ type Record struct {
 	NoKey            bool  // emitted without a current key (R7)
 	Time             int64 // event time in ms, the watermark; UnknownTime if there is none
 	Payload          []byte
+	// Detail says in the format's own terms where the element lies, as sender and
+	// receiver, and what else is known of it; nil if the fields above say everything.
+	Detail []Detail
 }
 
 // Joiner is the ability to read in-flight data as the records that it consists

@@ -196,9 +196,13 @@ func (d *differ) edges() ([]checkpoint.State, error) {
 			if !s.Kind.InFlight() || !d.opts.Select.Takes(s) || s.Entries == 0 {
 				continue
 			}
-			i, known := at[s.Edge]
+			name := s.Edge
+			if name == "" { // the format has no edges: each state by itself
+				name = fmt.Sprintf("%s\x00%s\x00%s", s.Operator, s.Name, s.Kind)
+			}
+			i, known := at[name]
 			if !known {
-				at[s.Edge] = len(list)
+				at[name] = len(list)
 				list = append(list, s)
 			} else if list[i].Kind == checkpoint.OutputChannel {
 				list[i] = s
@@ -206,6 +210,14 @@ func (d *differ) edges() ([]checkpoint.State, error) {
 		}
 	}
 	return list, nil
+}
+
+// flows selects the records of an edge, or of a state if the format has no edges.
+func (d *differ) flows(edge checkpoint.State) checkpoint.Selector {
+	if edge.Edge == "" {
+		return checkpoint.Selector{Operator: edge.Operator, State: edge.Name, Kind: edge.Kind, Subtasks: d.opts.Select.Subtasks, Channel: d.opts.Select.Channel}
+	}
+	return checkpoint.Selector{KeyGroups: d.opts.Select.KeyGroups, Channel: &checkpoint.Channel{Gate: edge.Edge}}
 }
 
 // edge compares one edge: the records as a multiset, and, if the channels are
@@ -252,7 +264,7 @@ func (d *differ) order(c checkpoint.Checkpoint, edge checkpoint.State) (map[flow
 	}
 	flows := map[flowID]digest{}
 	g := &digester{seeds: seeds}
-	for r, err := range joiner.Records(d.ctx, checkpoint.Selector{KeyGroups: d.opts.Select.KeyGroups, Channel: &checkpoint.Channel{Gate: edge.Edge}}) {
+	for r, err := range joiner.Records(d.ctx, d.flows(edge)) {
 		if err != nil {
 			return nil, err
 		}
@@ -289,7 +301,7 @@ func (d *differ) records(c checkpoint.Checkpoint, edge checkpoint.State) element
 			return
 		}
 		g := &digester{seeds: seeds}
-		for r, err := range joiner.Records(d.ctx, checkpoint.Selector{KeyGroups: d.opts.Select.KeyGroups, Channel: &checkpoint.Channel{Gate: edge.Edge}}) {
+		for r, err := range joiner.Records(d.ctx, d.flows(edge)) {
 			if err == nil && (r.Edge != edge.Edge || r.Element != checkpoint.ElementRecord && r.Element != checkpoint.ElementTorn) {
 				continue
 			}

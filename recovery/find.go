@@ -209,6 +209,9 @@ func (f *finding) inFlight(ctx context.Context, yield func(Content, error) bool)
 	}
 	printer, prints := f.c.(checkpoint.Printer)
 	var text []byte
+	if told, err := f.tells(ctx); err != nil || !told {
+		return err
+	}
 	for r, err := range joiner.Records(ctx, f.sel) {
 		if err != nil {
 			return err
@@ -225,6 +228,20 @@ func (f *finding) inFlight(ctx context.Context, yield func(Content, error) bool)
 		}
 	}
 	return nil
+}
+
+// tells reports whether anything says of records in flight what their keys are: an edge,
+// whose sender hashed them, or their type. Without, reading them would find none.
+func (f *finding) tells(ctx context.Context) (bool, error) {
+	for s, err := range f.c.States(ctx) {
+		if err != nil {
+			return false, err
+		}
+		if s.Kind.InFlight() && (s.Edge != "" || s.ValueType != "") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // unmarshal decodes JSON with its numbers as text, so that none is rounded.

@@ -174,11 +174,14 @@ func (p *RowPrinter) Record(r *checkpoint.Record) Row {
 	row := Row{State: r.State, Subtask: r.Subtask, KeyGroup: checkpoint.NoKeyGroup, Hash: uint32(r.Hash), HasHash: r.HasHash, Time: r.Time,
 		Detail: []checkpoint.Detail{{Name: "element", Value: string(r.Element)}, number("sender", uint64(r.Sender)), number("receiver", uint64(r.Receiver)),
 			number("generation", r.Generation)}}
+	if r.Detail != nil {
+		row.Detail = append(row.Detail[:1], r.Detail...)
+	}
 	if r.NoKey {
 		row.Detail = append(row.Detail, checkpoint.Detail{Name: "key", Value: "none"})
 	}
 	switch r.Element {
-	case checkpoint.ElementRecord:
+	case checkpoint.ElementRecord, checkpoint.ElementLatency, checkpoint.ElementAttributes:
 		p.value, row.Value = p.field(p.value, &row, checkpoint.FieldValue, r.Payload)
 	case checkpoint.ElementTorn:
 		// It is no value of the record's type, for which tables may have columns.

@@ -23,14 +23,14 @@ type half struct {
 	handle metadata.StreamHandle
 
 	drop bool
-	end  framer // how it ends, begun at a record
-	err  error  // it could not be read
+	end  flink.Framer // how it ends, begun at a record
+	err  error        // it could not be read
 	// records counts those that end in it, as far as that is known.
 	records uint64
 }
 
 // whole reports whether the half, taken by itself, was whole records.
-func (h *half) whole() bool { return h.err == nil && h.end.whole() }
+func (h *half) whole() bool { return h.err == nil && h.end.Whole() }
 
 // ends are the subtasks at the two ends of a channel.
 type ends struct{ sender, receiver int32 }
@@ -112,9 +112,9 @@ func (j *job) follow(all []*half) error {
 		case h.err != nil && !harmless(h.err):
 			return h.err
 		case h.whole():
-			h.records = h.end.records
-		case h.err == nil && !h.output && h.end.records > 0:
-			h.records = h.end.records - 1 // the last one is counted where it ends
+			h.records = h.end.Records
+		case h.err == nil && !h.output && h.end.Records > 0:
+			h.records = h.end.Records - 1 // the last one is counted where it ends
 		}
 	}
 	return nil
@@ -186,8 +186,8 @@ func (j *job) complete(all []*half) (map[*half]bool, error) {
 			if err := reader.read(h.handle, &h.Channel, &f); err != nil {
 				return nil, err
 			}
-			if !paired[in] && f.whole() {
-				h.records = f.records - in.end.records + 1
+			if !paired[in] && f.Whole() {
+				h.records = f.Records - in.end.Records + 1
 				paired[in], paired[h] = true, true
 				break
 			}
@@ -284,7 +284,7 @@ func (j *job) pair(all []*half, d checkpoint.Drop, why map[*half]checkpoint.Drop
 
 // fits reports whether a partition continues a gate.
 func (j *job) fits(inputs, outputs []*half, gate, partition int32) (bool, error) {
-	states := map[ends]framer{}
+	states := map[ends]flink.Framer{}
 	for _, h := range inputs {
 		if h.Gate == gate {
 			states[h.ends()] = h.end
@@ -303,7 +303,7 @@ func (j *job) fits(inputs, outputs []*half, gate, partition int32) (bool, error)
 		states[h.ends()] = f
 	}
 	for _, f := range states {
-		if !f.whole() {
+		if !f.Whole() {
 			return false, nil
 		}
 	}

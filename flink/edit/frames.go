@@ -11,54 +11,6 @@ import (
 	"github.com/tidemark-io/tidemark/flink/metadata"
 )
 
-// framer follows records through in-flight data: each is its length and as many
-// bytes (RecordWriter.serializeRecord), without regard to buffers. The zero framer
-// stands at the beginning of a record.
-type framer struct {
-	head    [4]byte
-	have    int    // bytes of the length that were read
-	left    uint64 // bytes of the record that are still to come
-	records uint64 // that have begun
-	bad     bool   // a length that no record has
-	// strict takes a tag that no element has with its length for bad too.
-	strict bool
-	size   int32 // of the element, if its tag is due
-}
-
-// Write takes the next bytes. It never fails.
-func (f *framer) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 && !f.bad {
-		if f.left > 0 {
-			if f.strict && f.size > 0 {
-				f.bad, f.size = !isElement(f.size, p[0]), 0
-				if f.bad {
-					break
-				}
-			}
-			k := min(f.left, uint64(len(p)))
-			f.left -= k
-			p = p[k:]
-			continue
-		}
-		k := copy(f.head[f.have:], p)
-		if f.have == 0 {
-			f.records++
-		}
-		f.have += k
-		p = p[k:]
-		if f.have == len(f.head) {
-			size := int32(binary.BigEndian.Uint32(f.head[:]))
-			f.bad = size <= 0 // a record has a tag at least
-			f.left, f.have, f.size = uint64(max(size, 0)), 0, size
-		}
-	}
-	return n, nil
-}
-
-// whole reports whether everything read so far was whole records.
-func (f *framer) whole() bool { return !f.bad && f.have == 0 && f.left == 0 }
-
 // errUnreadable is the error of in-flight data whose chunks do not hang together.
 var errUnreadable = errors.New("the buffers do not lie where the metadata says")
 
@@ -80,7 +32,7 @@ func (r *channelReader) close() {
 }
 
 // read feeds the bytes of a channel to a framer.
-func (r *channelReader) read(h metadata.StreamHandle, c *metadata.Channel, f *framer) error {
+func (r *channelReader) read(h metadata.StreamHandle, c *metadata.Channel, f *flink.Framer) error {
 	if r.open == nil || r.handle != h {
 		r.close()
 		src, err := r.src.OpenHandle(r.ctx, h)

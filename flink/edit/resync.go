@@ -3,38 +3,12 @@ package edit
 import (
 	"encoding/binary"
 	"math/bits"
-)
 
-// Tags of the elements in in-flight data (StreamElementSerializer). On disk.
-const (
-	tagTimestamped byte = 0 // a record behind its timestamp
-	tagPlain       byte = 1 // a record without
+	"github.com/tidemark-io/tidemark/flink"
 )
 
 // lengthSize is the size of the length in front of every element, in bytes.
 const lengthSize = 4
-
-// element reports whether an element of in-flight data can have this length, tag
-// included, and this tag: all but records have one size (StreamElementSerializer).
-func isElement(size int32, tag byte) bool {
-	switch tag {
-	case tagTimestamped:
-		return size >= 1+8
-	case tagPlain:
-		return size >= 1
-	case 2: // watermark
-		return size == 1+8
-	case 3: // latency marker
-		return size == 1+8+16+4
-	case 4: // watermark status
-		return size == 1+4
-	case 5: // record attributes
-		return size == 1+1
-	case 6: // internal watermark
-		return size == 1+4+8
-	}
-	return false
-}
 
 // span is a part of a stream of bytes, without the byte at to.
 type span struct{ from, to int }
@@ -115,7 +89,7 @@ func (c *chains) next(at int) (end int, ok bool) {
 		return 0, false
 	}
 	size := int32(binary.BigEndian.Uint32(c.data[at:]))
-	if !isElement(size, c.data[at+lengthSize]) || int64(size) > int64(len(c.data)-at-lengthSize) {
+	if !flink.IsElement(size, c.data[at+lengthSize]) || int64(size) > int64(len(c.data)-at-lengthSize) {
 		return 0, false
 	}
 	return at + lengthSize + int(size), true
@@ -126,7 +100,7 @@ func (c *chains) cutOff(at int) bool {
 	if c.last {
 		return at == len(c.data)
 	}
-	return len(c.data)-at < lengthSize+1 || isElement(int32(binary.BigEndian.Uint32(c.data[at:])), c.data[at+lengthSize])
+	return len(c.data)-at < lengthSize+1 || flink.IsElement(int32(binary.BigEndian.Uint32(c.data[at:])), c.data[at+lengthSize])
 }
 
 // rest is what the best way to cut what lies behind an element scores, and whether
@@ -216,7 +190,7 @@ func (c *chains) shape(list []span) (like shape) {
 	records, tags, places := 0, [2]int{}, map[int]int{}
 	for _, s := range list {
 		tag := c.data[s.from+lengthSize]
-		if tag > tagPlain {
+		if tag > flink.TagPlain {
 			continue
 		}
 		records++
@@ -243,10 +217,10 @@ func (c *chains) shape(list []span) (like shape) {
 // perhaps itself nested in a damaged record, and counts for nothing.
 func (c *chains) enter(at int) int32 {
 	tag := c.data[at+lengthSize]
-	if tag > tagPlain {
+	if tag > flink.TagPlain {
 		return c.score[at]
 	}
-	if c.like.tags[tagPlain-tag] {
+	if c.like.tags[flink.TagPlain-tag] {
 		return never
 	}
 	end, _ := c.next(at)
@@ -283,7 +257,7 @@ func (c *chains) doubt(s span, on int) bool {
 	if len(c.data)-s.to > lengthSize {
 		head := c.data[s.to : s.to+lengthSize]
 		want, have := uint32(on-s.to-lengthSize), binary.BigEndian.Uint32(head)
-		if n := bytesApart(want, have); n == 0 || n == 1 && isElement(int32(want), c.data[s.to+lengthSize]) {
+		if n := bytesApart(want, have); n == 0 || n == 1 && flink.IsElement(int32(want), c.data[s.to+lengthSize]) {
 			return false
 		}
 		// Bytes that were overwritten lie together: if the first one of the head is

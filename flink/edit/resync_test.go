@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/tidemark-io/tidemark/flink"
 )
 
 // elementsOf makes a stream of elements of some kind, and says where they are.
@@ -156,7 +158,7 @@ func FuzzElements(f *testing.F) {
 			if s.to-s.from > lengthSize {
 				size = int32(binary.BigEndian.Uint32(data[s.from:]))
 			}
-			if s.from < at || s.to > len(data) || int(size) != s.to-s.from-lengthSize || !isElement(size, data[s.from+lengthSize]) {
+			if s.from < at || s.to > len(data) || int(size) != s.to-s.from-lengthSize || !flink.IsElement(size, data[s.from+lengthSize]) {
 				t.Fatalf("%v behind %d in %x", s, at, data)
 			}
 			at = s.to

@@ -50,7 +50,7 @@ func (j *job) channelFiles() ([]*strand, error) {
 	var all []*strand
 	files := map[any]*channelFile{}
 	for _, h := range j.flight() {
-		h.end.strict = true
+		h.end.Strict = true
 		f, err := j.channelFile(files, h.handle)
 		if err != nil {
 			return nil, err

@@ -69,7 +69,7 @@ func (s *flightSalvage) follow() error {
 		if x.file.outside {
 			continue
 		}
-		err := s.r.pieces(x, func(b []byte) error { _, err := x.end.Write(b); return err }, func() { x.end.bad, x.damaged = true, true })
+		err := s.r.pieces(x, func(b []byte) error { _, err := x.end.Write(b); return err }, func() { x.end.Bad, x.damaged = true, true })
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (s *flightSalvage) follow() error {
 }
 
 // torn reports whether a strand, taken by itself, is not whole elements.
-func (x *strand) torn() bool { return !x.file.outside && !x.end.whole() }
+func (x *strand) torn() bool { return !x.file.outside && !x.end.Whole() }
 
 // pair finds the two halves of records: an input that ends within one, and an output
 // to the same subtask that continues it, and is whole elements then. The n-th channel
@@ -92,7 +92,7 @@ func (s *flightSalvage) pair() error {
 	}
 	for _, same := range []bool{true, false} {
 		for _, in := range s.all {
-			if in.output || in.mate != nil || in.end.bad || !in.torn() {
+			if in.output || in.mate != nil || in.end.Bad || !in.torn() {
 				continue
 			}
 			for _, out := range outputs[in.subtask] {
@@ -103,7 +103,7 @@ func (s *flightSalvage) pair() error {
 				if err := s.r.pieces(out, func(b []byte) error { _, err := f.Write(b); return err }, nil); err != nil {
 					return err
 				}
-				if f.whole() {
+				if f.Whole() {
 					in.mate, out.mate = out, in
 					s.edges[gateOfOperator{in.op, in.Gate}] = partitionOfOperator{out.op, out.Gate, in.Channel.Channel - out.subtask}
 					break
@@ -142,7 +142,7 @@ func (s *flightSalvage) judge() error {
 				best, least = joined, more
 			}
 		}
-		if !in.end.bad && s.outOfReach(in) {
+		if !in.end.Bad && s.outOfReach(in) {
 			continue
 		}
 		best.settle()

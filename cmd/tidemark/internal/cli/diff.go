@@ -217,7 +217,7 @@ func named(operator, state string, kind checkpoint.StateKind, edge string) strin
 	switch {
 	case kind == "":
 		return operator
-	case kind.InFlight():
+	case kind.InFlight() && edge != "":
 		return "in flight on " + edge
 	case state == "":
 		return operator + "/" + string(kind)
@@ -249,7 +249,7 @@ func (c *comparer) report() error {
 	for _, s := range c.doc.States {
 		same := s.OnlyA+s.OnlyB+s.Changed+s.Problems == 0
 		name := cmp.Or(s.State, string(s.Kind))
-		if s.Kind.InFlight() {
+		if s.Kind.InFlight() && s.Edge != "" {
 			name = "in flight"
 		}
 		for _, g := range s.KeyGroups {
