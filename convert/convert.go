@@ -45,6 +45,12 @@ type Options struct {
 	// "*" all others. The choices are "row" (the default), "tuple", and otherwise
 	// the name of the Java class of a POJO.
 	Structs map[string]string
+	// KeyHash says how the classes of an operator's keys compute their hash code, by
+	// uid: formulas as [serde.ParseFormulas] reads them. Where Structs makes a key, or
+	// a part of one, a POJO nothing else tells, and no key of ours can prove it: with a
+	// formula that is not the class's own Flink does not find the state. For ToFlink
+	// only.
+	KeyHash map[string]string
 	// Like is a checkpoint of the job that is to go on from the result: its schemas
 	// say which types its states have, where Flink's are less precise (names of
 	// fields in rows, numbers without sign, values that may be null). nil derives

@@ -80,6 +80,18 @@ type pairKey struct {
 	F1 int64  `tidemark:"f1"`
 }
 
+// pojoKey and ideaKey are the oracle's classes KeyPojo, KeyRecord and KeyIdea.
+type pojoKey struct {
+	Name   string `tidemark:"name"`
+	Number int64  `tidemark:"number"`
+}
+
+type ideaKey struct {
+	Number int64  `tidemark:"number"`
+	Name   string `tidemark:"name"`
+	Odd    bool   `tidemark:"odd"`
+}
+
 // keyed does what KeyedFunction.java does.
 type keyed[K any] struct {
 	text  func(K) string
@@ -140,6 +152,14 @@ func graph(job oracle.Job, src *ids, out engine.Sink[string]) *engine.Graph {
 		return graphOf(src, out, func(id int64) int64 { return keyNumber(job, id) }, func(k int64) string { return fmt.Sprint(k) })
 	case "string":
 		return graphOf(src, out, func(id int64) string { return keyName(job, id) }, func(k string) string { return k })
+	case "pojo", "record":
+		return graphOf(src, out, func(id int64) pojoKey { return pojoKey{keyName(job, id), keyNumber(job, id)} },
+			func(k pojoKey) string { return fmt.Sprintf("%s,%d", k.Name, k.Number) })
+	case "pojo-idea":
+		return graphOf(src, out, func(id int64) ideaKey {
+			n := keyNumber(job, id)
+			return ideaKey{n, keyName(job, id), n%2 != 0}
+		}, func(k ideaKey) string { return fmt.Sprintf("%s,%d", k.Name, k.Number) })
 	}
 	return graphOf(src, out, func(id int64) pairKey { return pairKey{keyName(job, id), keyNumber(job, id)} },
 		func(k pairKey) string { return fmt.Sprintf("%s,%d", k.F0, k.F1) })

@@ -10,7 +10,8 @@ import (
 // match says how values of a schema and values of a Java type correspond.
 type match struct {
 	schema *format.Schema
-	typ    *serde.Type
+	typ    *serde.Type // the shape of the values
+	reads  *serde.Type // the type that reads them from bytes; typ unless it has another shape
 	args   []*match
 	// places is where the type has the fields of the schema, by field.
 	places []int
@@ -38,7 +39,15 @@ func newMatch(s *format.Schema, t *serde.Type, key bool) (*match, error) {
 	if t.Kind == serde.KindTTLAware { // its values are those of the type inside
 		t = t.Args[0]
 	}
-	m := &match{schema: s, typ: t, key: key}
+	shape, err := t.Shape()
+	if err != nil {
+		return nil, err
+	}
+	if shape.Kind == serde.KindNullable && s.Type != format.TypeOptional { // nulls are refused when they come
+		shape = shape.Args[0]
+	}
+	m := &match{schema: s, typ: shape, reads: t, key: key}
+	t = shape
 	mismatch := fmt.Errorf("%v does not fit Java's %s", s, t)
 	for _, kind := range kindsOf[s.Type] {
 		if kind == t.Kind {

@@ -393,7 +393,7 @@ func TestSamples(t *testing.T) {
 			continue
 		}
 		st, ck := mem.New(), openSample(t, s)
-		opts := convert.Options{Memory: 1 << 16, Nullable: true, Drop: drops(t, "kind=coordinator", "kind=raw-keyed", "state=avro")}
+		opts := convert.Options{Memory: 1 << 16, Nullable: true, Drop: drops(t, "kind=coordinator", "kind=raw-keyed")}
 		r, err := convert.ToNative(t.Context(), ck, st, "savepoint-1", opts)
 		var no *checkpoint.RefusedError
 		switch {

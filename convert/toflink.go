@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type toFlink struct {
 	schemas []*format.Schema
 	states  []format.State
 	types   typer
+	hashed  map[string]bool // operators whose Options.KeyHash has been used
 	ops     []*flinkOperator
 	meta    *metadata.Metadata
 }
@@ -36,6 +38,8 @@ type flinkOperator struct {
 	groups       int // Flink knows them for every operator
 	old          int // parallelism of the source
 	key          *match
+	hasher       *serde.Hasher      // of the keys
+	noKey        bool               // the key is refused already
 	header       *state.KeyedHeader // nil without keyed state
 	keyed        []*keyedState
 	lists, pairs []*operatorState
@@ -64,7 +68,7 @@ type operatorState struct {
 // Types: int64 Long, int32 Integer, int16 Short, int8 Byte, numbers without sign
 // the next larger, uint64 Long, bool, float64 and float32, string, []byte byte[],
 // slices and arrays List, maps Map, time Instant, duration Long (nanoseconds),
-// structs as Options.Structs says. Value, list and map state, timers of both kinds
+// structs as Options.Structs says, and as keys with the hash code of Options.KeyHash. Value, list and map state, timers of both kinds
 // (named "user-timers", as those of a KeyedProcessFunction), split and union lists
 // and broadcast state become the same in Flink. Flink keeps no watermarks; they are
 // left out.
@@ -76,7 +80,7 @@ func ToFlink(ctx context.Context, src *reader.Checkpoint, st store.Store, dst st
 	if err != nil {
 		return nil, err
 	}
-	c := &toFlink{job: j, src: src, types: typer{structs: opts.Structs, used: map[string]bool{}}}
+	c := &toFlink{job: j, src: src, types: typer{structs: opts.Structs, used: map[string]bool{}}, hashed: map[string]bool{}}
 	if err := c.plan(); err != nil {
 		return nil, err
 	}
@@ -124,6 +128,11 @@ func (c *toFlink) plan() error {
 			return mistake("--struct %q: there is no struct at this path", path)
 		}
 	}
+	for uid := range c.opts.KeyHash {
+		if !c.hashed[uid] {
+			return mistake("--key-hash %s=…: there is no operator of this uid with POJOs as keys, or in them; --struct %s=CLASS makes them so", uid, uid)
+		}
+	}
 	return c.check()
 }
 
@@ -144,7 +153,7 @@ func (c *toFlink) planOperator(row int, op format.Operator, groups uint32) error
 		if c.dropped(checkpoint.State{Operator: op.UID, Name: st.Name, Kind: kind, Entries: checkpoint.Count(st.Entries), Bytes: checkpoint.Count(st.Bytes)}) {
 			continue
 		}
-		if err := c.planState(o, at, st); err != nil {
+		if err := c.planState(o, at, st); err != nil && !errors.Is(err, errNoKey) {
 			c.refuse(op.UID, st.Name, err.Error(), dropRemedy(op.UID, st.Name))
 		}
 		if st.Kind == format.KindSplitList {
@@ -187,6 +196,9 @@ func (c *toFlink) keyOf(o *flinkOperator) error {
 	if o.key != nil {
 		return nil
 	}
+	if o.noKey {
+		return errNoKey
+	}
 	schema := c.schema(o.KeySchema)
 	if schema == nil {
 		return fmt.Errorf("the operator has no type of keys")
@@ -195,8 +207,8 @@ func (c *toFlink) keyOf(o *flinkOperator) error {
 	if err != nil {
 		return fmt.Errorf("the key: %w", err)
 	}
-	if err := t.Hashable(); err != nil {
-		return fmt.Errorf("the key: %w", err)
+	if o.hasher, err = c.hasherOf(o, t); err != nil {
+		return err
 	}
 	if o.key, err = newMatch(schema, t, true); err == nil {
 		o.header = &state.KeyedHeader{Key: t}

@@ -92,7 +92,7 @@ func (g *gatherer) entry(b *reader.Batch) (err error) {
 		if g.key, err = g.o.key.toJava(g.key[:0], b.Key); err != nil {
 			return fmt.Errorf("key: %w", err)
 		}
-		code, err := g.o.header.Key.HashKey(g.key)
+		code, err := g.o.hasher.HashKey(g.key)
 		if err != nil {
 			return fmt.Errorf("key: %w", err)
 		}

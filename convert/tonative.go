@@ -63,8 +63,9 @@ type nativeState struct {
 //
 // Types: Long int64, Integer int32, Short int16, Byte int8, Boolean, Character
 // uint16, Double, Float, String, byte[] []byte, other arrays, List and Set slices,
-// Map maps, Instant, Date and timestamps time, tuples, rows and POJOs structs,
-// values with a time to live structs of last access and value; or what
+// Map maps, Instant, Date and timestamps time, tuples, rows, POJOs and
+// Avro's records structs, values of the table runtime what their SQL types are in
+// Java, values with a time to live structs of last access and value; or what
 // Options.Like says. Reducing and aggregating state becomes value state. Watermarks
 // are not known, and stay so until the job's sources tell.
 //

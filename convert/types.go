@@ -117,6 +117,10 @@ var elements = map[serde.Kind]format.Type{
 // schemaOf is the schema for a Java type. Tuples and rows have fields f0, f1 and so
 // on, as in Java. With nullable, fields of rows and POJOs are optional.
 func schemaOf(t *serde.Type, nullable bool) (*format.Schema, error) {
+	t, err := t.Shape()
+	if err != nil {
+		return nil, err
+	}
 	if simple, ok := simpleSchemas[t.Kind]; ok {
 		return &format.Schema{Type: simple}, nil
 	}

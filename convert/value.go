@@ -35,7 +35,7 @@ func (m *match) toJava(dst, data []byte) ([]byte, error) {
 
 // fromJava appends a Java value in the native encoding.
 func (m *match) fromJava(dst, data []byte) ([]byte, error) {
-	v, err := m.typ.Decode(data)
+	v, err := m.reads.Decode(data)
 	if err != nil {
 		return dst, err
 	}
@@ -352,9 +352,15 @@ func (m *match) encodeMap(dst []byte, v serde.Map) ([]byte, error) {
 	return dst, nil
 }
 
+// rowKinds are what a row can be in a changelog, as Flink writes them.
+var rowKinds = []string{"+I", "-U", "+U", "-D"}
+
 func (m *match) encodeStruct(dst []byte, v *serde.Struct) ([]byte, error) {
 	if v.Type != nil && v.Type != m.typ && v.Type.Kind == serde.KindPojo && v.Type.Name != m.typ.Name {
 		return dst, fmt.Errorf("a value of the subclass %s, which %v cannot tell apart", v.Type.Name, m.schema)
+	}
+	if v.RowKind > 0 {
+		return dst, fmt.Errorf("a row of the kind %s, which %v cannot tell from +I", rowKinds[min(int(v.RowKind), len(rowKinds)-1)], m.schema)
 	}
 	var err error
 	for i, a := range m.args {

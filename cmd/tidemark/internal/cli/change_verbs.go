@@ -25,7 +25,7 @@ func (a *app) rescale() *cobra.Command {
 			return nil, usage("--rekey: there is one hash function, so no checkpoint has keys of another; entries under a wrong hash are damage, which " +
 				"\"tidemark verify\" finds and \"tidemark salvage\" leaves out. For another number of key groups: --key-groups")
 		}
-		r := recovery.Rescaling{Parallelism: parallelism, Operators: map[string]uint32{}, GroupsOf: map[string]uint32{}, KeyHash: map[string]string{}}
+		r := recovery.Rescaling{Parallelism: parallelism, Operators: map[string]uint32{}, GroupsOf: map[string]uint32{}}
 		for _, text := range operators {
 			if err := assign("--operator", text, nil, r.Operators); err != nil {
 				return nil, err
@@ -36,12 +36,9 @@ func (a *app) rescale() *cobra.Command {
 				return nil, err
 			}
 		}
-		for _, text := range hashes {
-			uid, formula, ok := cutLast(text, "=")
-			if !ok || r.KeyHash[uid] != "" {
-				return nil, usage("--key-hash %q is not of the form uid=style(field,field), once for each operator", text)
-			}
-			r.KeyHash[uid] = formula
+		var err error
+		if r.KeyHash, err = keyHashes(hashes); err != nil {
+			return nil, err
 		}
 		for _, text := range strip {
 			sel, err := inFlightSelector("--strip", text)
@@ -86,6 +83,19 @@ key-hash" lists the ways.`,
 	_ = cmd.RegisterFlagCompletionFunc("key-groups", a.completeUIDs("="))
 	_ = cmd.RegisterFlagCompletionFunc("key-hash", a.completeUIDs("="))
 	return cmd
+}
+
+// keyHashes reads "uid=formula", once for each operator.
+func keyHashes(texts []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, text := range texts {
+		uid, formula, ok := cutLast(text, "=")
+		if !ok || all[uid] != "" {
+			return nil, usage("--key-hash %q is not of the form uid=style(field,field), once for each operator", text)
+		}
+		all[uid] = formula
+	}
+	return all, nil
 }
 
 // assign reads "uid=n" into a map, or "n" into all if that is allowed.

@@ -23,6 +23,7 @@ type converter struct {
 	parallelism        uint32
 	groups             uint32
 	structs, drop      []string
+	hashes             []string
 	dry, nullable      bool
 }
 
@@ -40,6 +41,8 @@ Keyed state, timers, lists and broadcast state are converted, with their types;
 "tidemark convert -n" shows which type becomes which. A struct becomes a Row,
 unless --struct says tuple, or the class of a POJO: uid=... for the operator's
 key, uid/state=... for a state's values, .field behind it for a struct inside.
+A POJO as key needs --key-hash, too: how its hashCode is computed, on which
+Flink's key groups depend ("tidemark help key-hash"). Nothing here can prove it.
 The other way, --like names a checkpoint of the job that shall go on: its types
 are taken where they fit. Flink's files often have hashes of uids only; --uid
 names them.
@@ -53,6 +56,8 @@ DST must not exist, and the directory that it is in must. If the command fails
 or is interrupted, nothing is left there.`,
 		Example: "  tidemark convert --to flink jobs/ck/savepoint-7 flink/savepoint-7\n" +
 			"  tidemark convert --to flink --struct count=tuple -n jobs/ck savepoint\n" +
+			"  tidemark convert --to flink --struct count=com.acme.Key \\\n" +
+			"    --key-hash 'count=objects-hash(name,number)' jobs/ck savepoint\n" +
 			"  tidemark convert --to tidemark --uid count flink/savepoint-ab12 savepoint-1",
 		Args: exactly(2, "SRC and DST"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0], args[1]) },
@@ -63,6 +68,7 @@ or is interrupted, nothing is left there.`,
 	f.Uint32Var(&c.parallelism, "parallelism", 0, "parallelism `n` of the operators")
 	f.Uint32Var(&c.groups, "key-groups", 0, "`n` key groups (Flink: maximum parallelism)")
 	f.StringArrayVar(&c.structs, "struct", nil, "`path=choice` for Flink: row, tuple or a class")
+	f.StringArrayVar(&c.hashes, "key-hash", nil, "`uid=formula` of the hash codes of POJOs as keys")
 	f.StringVar(&c.like, "like", "", "take types from this `checkpoint` of ours")
 	f.BoolVar(&c.nullable, "nullable", false, "make fields of rows and POJOs optional")
 	f.StringArrayVar(&c.drop, "drop", nil, "leave out state: a `selector`")
@@ -86,6 +92,13 @@ func (c *converter) options() (convert.Options, error) {
 			return o, usage("--struct %q is not of the form path=choice", text)
 		}
 		o.Structs[path] = choice
+	}
+	var err error
+	if o.KeyHash, err = keyHashes(c.hashes); err != nil {
+		return o, err
+	}
+	if len(c.hashes) > 0 && c.to != "flink" {
+		return o, usage("--key-hash is for --to flink: Tidemark hashes the bytes of keys")
 	}
 	for _, text := range c.drop {
 		sel, err := checkpoint.ParseSelector(text)

@@ -88,7 +88,8 @@ they lie in, and checks every key against it. Too few keys do not tell; then
 
 names the style and the fields in the order in which the class takes them. With
 a style alone the fields are found. CLASS:STYLE(...);CLASS:STYLE(...) names
-several classes.
+several classes. "tidemark convert --to flink" takes the same flag, always with
+fields, for POJOs as keys; there no key groups can prove it.
 
   objects-hash          Objects.hash, Arrays.hashCode, Eclipse
   record                record, data class of Kotlin, IntelliJ IDEA; one field
