@@ -145,7 +145,11 @@ func schemaOf(t *serde.Type, nullable bool) (*format.Schema, error) {
 	case serde.KindTuple, serde.KindRow, serde.KindCaseClass:
 		s := &format.Schema{Type: format.TypeStruct, Name: shortClass(t.Name)}
 		for i, a := range t.Args {
-			f, err := fieldOf(a, nullable && t.Kind == serde.KindRow)
+			of := schemaOf // in tuples no field is null
+			if t.Kind == serde.KindRow {
+				of = fieldOf
+			}
+			f, err := of(a, nullable)
 			if err != nil {
 				return nil, err
 			}

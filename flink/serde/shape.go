@@ -9,7 +9,7 @@ const maxShape = 1 << 12
 // Shape is a type of tuples, rows, POJOs, lists, maps and simple kinds whose decoded
 // values look as those of t do: of a row of the table runtime a row of its fields'
 // SQL types, or a POJO where they have names; of Avro's records POJOs, of its unions
-// of null and one type that type, nullable. It says what values are and does not
+// of null and one type that type, nullable; of sorted maps maps. It says what values are and does not
 // read them. A type of another kind is its own shape. What has no shape (decimals,
 // dates, other unions) is an error of the class wire.ErrUnsupported that names it.
 func (t *Type) Shape() (*Type, error) {
@@ -24,6 +24,12 @@ func (t *Type) Shape() (*Type, error) {
 		return s.sql(Logical{Root: "MAP", Args: t.Logical}, 0)
 	case KindAvro:
 		return s.avro(t.avro, 0)
+	case KindSortedMap:
+		return &Type{Kind: KindMap, Args: t.Args}, nil
+	case KindExternal:
+		if len(t.Args) == 1 && t.Args[0] != nil && t.Args[0].Kind != KindExternal {
+			return t.Args[0].Shape()
+		}
 	}
 	return t, nil
 }
