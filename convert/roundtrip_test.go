@@ -332,6 +332,10 @@ func canonical(t *testing.T, st store.Store, key, value *serde.Type, entries map
 // -0 and 0 as keys that is so wherever the two land.
 func TestRefusedBack(t *testing.T) {
 	double, text, long := serde.Of(serde.KindDouble), serde.Of(serde.KindString), serde.Of(serde.KindLong)
+	row, err := serde.RowOf(true, long)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name       string
 		key, value *serde.Type
@@ -343,6 +347,8 @@ func TestRefusedBack(t *testing.T) {
 		{"null", long, text, map[any]any{int64(1): nil}, "null"},
 		{"surrogate", long, text, map[any]any{int64(1): "a\xed\xa0\x80"}, "surrogate"},
 		{"decimal", long, serde.Of(serde.KindBigDecimal), map[any]any{}, "cannot be converted"},
+		{"insertion", long, row, map[any]any{int64(1): &serde.Struct{Type: row, Values: []any{int64(1)}}}, ""},
+		{"retraction", long, row, map[any]any{int64(1): &serde.Struct{Type: row, Values: []any{int64(1)}, RowKind: 1}}, "kind -U"},
 		{"far", long, serde.Of(serde.KindInstant), map[any]any{int64(1): serde.Instant{Seconds: 1 << 40}}, "1677"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
