@@ -44,8 +44,10 @@ type Framer struct {
 	have int    // bytes of the length that were read
 	left uint64 // bytes of the element that are still to come
 	size int32  // of the element, if its tag is due
-	// Records counts elements that have begun.
-	Records uint64
+	data bool   // the element is a record
+	// Records counts elements that have begun, Data those that have ended and are
+	// records, not watermarks or the like.
+	Records, Data uint64
 	// Bad says that there was a length that no element has. Nothing behind it is read.
 	Bad bool
 	// Strict takes a tag that no element has with its length for bad too.
@@ -60,14 +62,16 @@ func (f *Framer) Next(p []byte) (n int, end bool) {
 		return 0, false
 	}
 	if f.left > 0 {
-		if f.Strict && f.size > 0 {
-			f.Bad, f.size = !IsElement(f.size, p[0]), 0
-			if f.Bad {
+		if f.size > 0 {
+			f.Bad = f.Strict && !IsElement(f.size, p[0])
+			if f.data, f.size = p[0] <= TagPlain, 0; f.Bad {
 				return 0, false
 			}
 		}
 		k := min(f.left, uint64(len(p)))
-		f.left -= k
+		if f.left -= k; f.left == 0 && f.data {
+			f.Data++
+		}
 		return int(k), f.left == 0
 	}
 	k := copy(f.head[f.have:], p)

@@ -184,6 +184,29 @@ func TestRecordsInFlight(t *testing.T) {
 	}
 }
 
+// Verify finds what is in flight and is not whole elements, and nothing else.
+func TestVerifyRecordsInFlight(t *testing.T) {
+	long := element(1, []byte(strings.Repeat("x", 20))...)
+	for _, tt := range []struct {
+		name          string
+		input, output []byte
+		want          int
+	}{
+		{"whole", long, long, 0},
+		{"over both sides", long[:9], long[9:], 0},
+		{"a length that none has", join(long, i32(-5), long), nil, 1},
+		{"a tag that none has", element(9, 'a'), nil, 1},
+		{"no rest", long[:9], long, 1},
+		{"no beginning", long, long[9:], 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if n, first := errorsAt(t, inFlight(t, 6, tt.input, tt.output), checkpoint.LevelRecords); n != tt.want {
+				t.Errorf("%d errors, want %d: %s", n, tt.want, first)
+			}
+		})
+	}
+}
+
 // Two checkpoints with records in flight compare, though nothing says which edge they
 // are on.
 func TestDiffInFlight(t *testing.T) {

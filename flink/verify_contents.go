@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,35 @@ func (c *Checkpoint) contentChecks(level checkpoint.Level, yield func(checkpoint
 			}
 		}
 	}
+	if level == checkpoint.LevelRecords && slices.ContainsFunc(c.states(), func(s stateRow) bool { return s.Kind.InFlight() }) {
+		yield(checkpoint.Check{Name: "in-flight data", Run: c.checkFlows}, nil)
+	}
+}
+
+// checkFlows checks that what is in flight is whole elements, an input and the output
+// that continues it taken together. What does not read, or cannot be reached, is told
+// elsewhere; an element may then lie partly in it.
+func (c *Checkpoint) checkFlows(ctx context.Context, report func(checkpoint.Finding)) error {
+	all, err := c.flows(ctx, checkpoint.Selector{})
+	if err != nil {
+		return err
+	}
+	blind := slices.ContainsFunc(all, func(f *flow) bool { return f.err != nil })
+	for _, f := range all {
+		if !f.torn() || f.mate != nil || blind && (f.output() || !f.end.Bad) {
+			continue
+		}
+		r := contentCheck{c: c, op: f.row.op, subtask: f.subtask}
+		place := r.place(f.row.Name, c.name)
+		if l, err := c.Locate(ctx, f.handle); err != nil {
+			return err
+		} else if l.Where != Inline {
+			place.Object = l.Name
+		}
+		report(checkpoint.Finding{Severity: checkpoint.Error, Place: place, Err: wire.ErrMalformed, Remedy: c.remedy("salvage", "DST", "--apply"),
+			Problem: fmt.Sprintf("what is in flight on %s/%d is not whole elements, not with what another side has either", f.gate(), f.Channel.Channel)})
+	}
+	return nil
 }
 
 // contentCheck checks what one subtask wrote: at the level of checksums what has

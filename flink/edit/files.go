@@ -25,6 +25,7 @@ type file struct {
 	extent
 	to     string // its name beside the metadata
 	linked bool
+	there  int64 // bytes that the object has
 }
 
 // files are the files of the result.
@@ -115,14 +116,16 @@ func (j *job) take(ref metadata.Ref, l flink.Location) error {
 		if err != nil {
 			return j.missing(ref, l, err)
 		}
-		switch {
-		case info.Size < l.Offset+l.Size, l.Whole && l.Size >= 0 && info.Size > l.Size && !ref.Changes:
-			return j.missing(ref, l, fmt.Errorf("it has %d bytes, the metadata states %d at %d", info.Size, l.Size, l.Offset))
-		case l.Whole:
+		if l.Whole {
 			f.size = info.Size
 		}
+		f.there = info.Size
 		f.linked = f.whole && j.linker() != nil
 		j.total += uint64(f.size)
+	}
+	// Each handle states a size of its own.
+	if f.there < l.Offset+l.Size || l.Whole && l.Size >= 0 && f.there > l.Size && !ref.Changes {
+		return j.missing(ref, l, fmt.Errorf("it has %d bytes, the metadata states %d at %d", f.there, l.Size, l.Offset))
 	}
 	size := l.Size
 	if h, ok := (*ref.Handle).(*metadata.RelativeFile); ok && h.Path == f.to {

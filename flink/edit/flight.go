@@ -111,10 +111,8 @@ func (j *job) follow(all []*half) error {
 		switch {
 		case h.err != nil && !harmless(h.err):
 			return h.err
-		case h.whole():
-			h.records = h.end.Records
-		case h.err == nil && !h.output && h.end.Records > 0:
-			h.records = h.end.Records - 1 // the last one is counted where it ends
+		case h.whole(), h.err == nil && !h.output:
+			h.records = h.end.Data
 		}
 	}
 	return nil
@@ -187,7 +185,7 @@ func (j *job) complete(all []*half) (map[*half]bool, error) {
 				return nil, err
 			}
 			if !paired[in] && f.Whole() {
-				h.records = f.Records - in.end.Records + 1
+				h.records = f.Data - in.end.Data
 				paired[in], paired[h] = true, true
 				break
 			}
