@@ -162,18 +162,38 @@ func (m *ManifestReader) readBlock(block *Block, kind Kind, ref BlockRef) error 
 // without decoding anything. The error is a [*CorruptError], or one of the
 // underlying reader.
 func (m *ManifestReader) CheckBlocks() error {
-	for i := range m.blocks {
-		t := &m.blocks[i]
-		data, err := readBlock(m.r, m.opt.Object, t.kind, t.ref, &m.lim)
+	for rest := m.blocks; len(rest) > 0; {
+		// The blocks lie one behind the other (readTables), and each read of a
+		// bucket is a request.
+		n, first := 1, rest[0].ref
+		for n < len(rest) && rest[n].ref.End()-first.Offset <= TableBlock {
+			n++
+		}
+		whole := first
+		whole.Length = uint32(rest[n-1].ref.End() - first.Offset)
+		data, err := readBlock(m.r, m.opt.Object, rest[0].kind, whole, &m.lim)
 		if err != nil {
 			return err
 		}
-		if len(data) <= crcSize {
-			return m.damage(t.ref.Offset, t.kind.String()+" block", malformed("block of %d bytes", len(data)))
+		for i := range rest[:n] {
+			t := &rest[i]
+			if err := m.checkBlock(t, data[:t.ref.Length]); err != nil {
+				return err
+			}
+			data = data[t.ref.Length:]
 		}
-		if _, crc, stored := splitChecksum(data); crc != stored || crc != t.ref.CRC {
-			return m.damage(t.ref.Offset, t.kind.String()+" block", checksumError(crc, stored, t.ref.CRC))
-		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// checkBlock compares the checksums of a block.
+func (m *ManifestReader) checkBlock(t *tableRow, data []byte) error {
+	if len(data) <= crcSize {
+		return m.damage(t.ref.Offset, t.kind.String()+" block", malformed("block of %d bytes", len(data)))
+	}
+	if _, crc, stored := splitChecksum(data); crc != stored || crc != t.ref.CRC {
+		return m.damage(t.ref.Offset, t.kind.String()+" block", checksumError(crc, stored, t.ref.CRC))
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"sync"
 
 	"github.com/tidemark-io/tidemark/checkpoint"
 	"github.com/tidemark-io/tidemark/checkpoint/layout"
@@ -60,9 +62,13 @@ func (f *Format) Open(ctx context.Context, path string) (checkpoint.Checkpoint, 
 	return NewModel(c), nil
 }
 
+// listAtOnce bounds how many manifests a listing reads at the same time: each
+// costs some requests one after the other where the store is a bucket.
+const listAtOnce = 8
+
 // List yields what lies directly below a path, which may be "" for the root,
 // ascending by id. Manifests are read whole, to compare their checksums, but not
-// decoded.
+// decoded; some at the same time.
 func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Info, error] {
 	return func(yield func(checkpoint.Info, error) bool) {
 		dirs, err := Dirs(ctx, f.st, path)
@@ -70,12 +76,39 @@ func (f *Format) List(ctx context.Context, path string) iter.Seq2[checkpoint.Inf
 			yield(checkpoint.Info{}, err)
 			return
 		}
-		for _, d := range dirs {
-			if !d.Manifest && !d.Copy && d.Objects == 0 {
-				continue // named like a checkpoint, but nothing in it is of this format
+		dirs = slices.DeleteFunc(dirs, func(d Dir) bool { // named like a checkpoint, but nothing in it is of this format
+			return !d.Manifest && !d.Copy && d.Objects == 0
+		})
+		type described struct {
+			info checkpoint.Info
+			err  error
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer cancel()
+		found := make([]chan described, len(dirs))
+		for i := range found {
+			found[i] = make(chan described, 1)
+		}
+		group.Go(func() {
+			slots := make(chan struct{}, listAtOnce)
+			for i, d := range dirs {
+				slots <- struct{}{}
+				if ctx.Err() != nil {
+					found[i] <- described{err: context.Cause(ctx)}
+					return // nobody asks for more than the first error
+				}
+				group.Go(func() {
+					defer func() { <-slots }()
+					info, err := f.describe(ctx, d)
+					found[i] <- described{info, err}
+				})
 			}
-			info, err := f.describe(ctx, d)
-			if !yield(info, err) || err != nil {
+		})
+		for _, c := range found {
+			d := <-c
+			if !yield(d.info, d.err) || d.err != nil {
 				return
 			}
 		}
