@@ -64,11 +64,16 @@ func (k *Keyed) parts() ([]part, error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b part) int { return a.groups.First - b.groups.First })
-	for i := 1; i < len(list); i++ {
-		if list[i].groups.Len() > 0 && list[i].groups.First <= list[i-1].groups.Last {
-			return nil, fmt.Errorf("%s: %w: operator %s: subtasks %d and %d both have key group %d", k.src.Dir(), checkpoint.ErrDamaged, k.name(),
-				list[i-1].subtask, list[i].subtask, list[i].groups.First)
+	last := -1 // the part with the highest key group so far; some have none
+	for i := range list {
+		if list[i].groups.Len() <= 0 {
+			continue
 		}
+		if last >= 0 && list[i].groups.First <= list[last].groups.Last {
+			return nil, fmt.Errorf("%s: %w: operator %s: subtasks %d and %d both have key group %d", k.src.Dir(), checkpoint.ErrDamaged, k.name(),
+				list[last].subtask, list[i].subtask, list[i].groups.First)
+		}
+		last = i
 	}
 	return list, nil
 }

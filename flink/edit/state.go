@@ -53,7 +53,11 @@ func (j *job) dropStates() error {
 		if op == nil {
 			continue // the operator is left out as a whole
 		}
-		if j.dropFromMetadata(op, d.Selector.State) {
+		own, err := j.hasState(op, d.Selector.State)
+		if err != nil {
+			return err
+		}
+		if !own && j.dropFromMetadata(op, d.Selector.State) {
 			j.lose(d)
 			continue
 		}
@@ -62,6 +66,25 @@ func (j *job) dropStates() error {
 		}
 	}
 	return nil
+}
+
+// hasState reports whether a keyed state has a name under which the tools show all that
+// an operator has of some kind; what is meant then is the state.
+func (j *job) hasState(op *metadata.Operator, name string) (bool, error) {
+	switch name {
+	case coordinatorName, rawOperatorName, rawKeyedName, keyedName:
+	default:
+		return false, nil
+	}
+	for s, err := range j.src.States(j.ctx) {
+		if err != nil {
+			return false, err
+		}
+		if s.Operator == j.name(op) && s.Name == name && s.Kind == checkpoint.Keyed && s.ValueType != "" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // lose reports a state as the tools show it.
