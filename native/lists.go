@@ -104,19 +104,14 @@ func (j *job) writeTimes() error {
 		if j.fates[row] != anew || st.Kind != format.KindSubtaskWatermark {
 			continue
 		}
-		emitted, active := int64(math.MaxInt64), false
+		var rows []format.SubtaskWatermark
 		for w, err := range j.src.SubtaskWatermarks(j.ctx, j.src.operators[st.Operator].UID) {
 			if err != nil {
 				return err
 			}
-			if w.Row.Status == format.StatusActive {
-				emitted, active = min(emitted, w.Row.Emitted), true
-			}
+			rows = append(rows, w.Row)
 		}
-		status := format.StatusActive
-		if !active {
-			emitted, status = format.Unknown, format.StatusIdle
-		}
+		emitted, status := repeated(rows)
 		_, next := j.layoutOf(st.Operator)
 		err := j.write(j.states[row], 0, func(sl *writer.Slice) error {
 			for i := range next.Parallelism {
@@ -132,4 +127,27 @@ func (j *job) writeTimes() error {
 		}
 	}
 	return nil
+}
+
+// endOfTime is the watermark of a subtask that was at its end.
+const endOfTime = math.MaxInt64
+
+// repeated is the watermark and the status that all subtasks together repeat: a
+// subtask that was at its end holds nothing back, but only all of them together
+// make an end.
+func repeated(rows []format.SubtaskWatermark) (emitted int64, status format.Status) {
+	low, active, ended := int64(endOfTime), false, len(rows) > 0
+	for _, row := range rows {
+		if row.Emitted == endOfTime {
+			continue
+		}
+		ended = false
+		if row.Status == format.StatusActive {
+			low, active = min(low, row.Emitted), true
+		}
+	}
+	if !active && !ended {
+		return format.Unknown, format.StatusIdle
+	}
+	return low, format.StatusActive
 }

@@ -276,6 +276,9 @@ func (p *Partition) Available() bool {
 	return p.available.Load() || p.drained()
 }
 
+// CanSpill reports whether at least half of the memory for spilled data is free.
+func (p *Partition) CanSpill() bool { return p.spill.memory <= p.cfg.SpillMemory/2 }
+
 // Drained queues what it can of the spill and reports whether nothing of it is
 // left, so that Close loses nothing. While it says false, Hooks.Wake is called
 // when it is worth asking again. After an error it says true.

@@ -311,6 +311,15 @@ func (a *attempt) elapsed(id uint64) time.Duration {
 	return 0
 }
 
+// overtaking is the id of the checkpoint under way if its barriers overtake data
+// from the beginning, else 0.
+func (a *attempt) overtaking() uint64 {
+	if p := a.coord.current.Load(); p != nil && p.overtaking {
+		return p.id
+	}
+	return 0
+}
+
 // captureMemory bounds the buffers that checkpoints hold while they are written.
 const captureMemory = 256 << 20
 

@@ -185,6 +185,7 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 		id: id, kind: kind, path: pathOf(kind, id), final: final, finished: final && c.ended == len(a.tasks), requests: requests,
 		triggered: a.cfg.Clock.Now(), rows: map[stateKey]int{}, missing: map[int]bool{}, records: map[int]uint64{},
 	}
+	p.overtaking = a.cfg.Checkpoints.Unaligned && !a.cfg.Checkpoints.AtLeastOnce && kind == format.Checkpoint && a.cfg.Checkpoints.AlignedTimeout == 0
 	p.incremental = a.cfg.Checkpoints.Incremental && kind == format.Checkpoint
 	if p.incremental && c.base.visible(a.ctx, a.root.store) == nil {
 		p.base = c.base
@@ -217,12 +218,14 @@ func (c *coordinator) trigger(kind format.CheckpointKind, final bool, requests [
 	case kind == format.Savepoint:
 	case a.cfg.Checkpoints.Unaligned && a.cfg.Checkpoints.AlignedTimeout > 0:
 		b.Timeout = a.cfg.Checkpoints.AlignedTimeout
-	case a.cfg.Checkpoints.Unaligned:
+	case p.overtaking:
 		b.Alignment = barrier.Unaligned
 	}
 	for _, t := range a.tasks {
 		if t.input == nil {
 			t.mail.post(func() error { return t.triggered(b) })
+		} else if p.overtaking {
+			t.mail.wake() // it may have to press on, see pressing
 		}
 	}
 }

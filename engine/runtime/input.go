@@ -112,19 +112,54 @@ func (in *input) step() (bool, error) {
 	if in.open != nil {
 		return true, in.read(in.open)
 	}
-	progress, err := in.poll()
+	progress, err := in.poll(false)
 	if err == nil && in.open != nil {
 		err = in.read(in.open)
 	}
 	return progress, err
 }
 
-// poll takes the next buffer, which is open then, or deals with the next event.
-// It reports whether there was anything.
-func (in *input) poll() (bool, error) {
+// pressing reports whether a snapshot waits for barriers that must not overtake.
+// The task may not know it yet: what comes by such channels is not announced.
+func (in *input) pressing() bool {
+	return in.handler.Phase() == barrier.U0 || in.handler.Newest() < in.task.attempt.overtaking()
+}
+
+// pressed reports whether press has something to do.
+func (in *input) pressed() bool {
+	if in.open != nil || in.replay != nil {
+		return true
+	}
+	for _, g := range in.gates {
+		if g.capture == nil && g.gate.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// press is step for a task whose outputs are full: beyond what was begun it takes
+// only what stands before the barriers that the snapshot waits for, so that it
+// ends.
+func (in *input) press() error {
+	if in.open != nil || in.replay != nil {
+		_, err := in.step()
+		return err
+	}
+	_, err := in.poll(true)
+	return err
+}
+
+// poll takes the next buffer, which is open then, or deals with the next event,
+// on request only of gates whose barriers do not overtake. It reports whether
+// there was anything.
+func (in *input) poll(aligned bool) (bool, error) {
 	for range in.gates {
 		g := in.gates[in.turn]
 		in.turn = (in.turn + 1) % len(in.gates)
+		if aligned && g.capture != nil {
+			continue
+		}
 		el, ok := g.gate.Poll()
 		if g.debloat != nil {
 			g.debloat.polled(el, ok)
@@ -160,7 +195,7 @@ func (in *input) look() error {
 		g.gate.Recycle(g.buffer)
 		g.buffer, in.open = nil, nil
 	}
-	_, err := in.poll()
+	_, err := in.poll(false)
 	return err
 }
 

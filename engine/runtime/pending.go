@@ -15,17 +15,19 @@ import (
 
 // pending is a checkpoint that has been triggered and not yet ended.
 type pending struct {
-	id        uint64
-	kind      format.CheckpointKind
-	path      string
-	final     bool // the job ends with it
-	finished  bool // all data was processed before it
-	triggered time.Time
-	writer    *writer.Writer
-	ctx       context.Context // ends when the checkpoint does
-	cancel    context.CancelCauseFunc
-	stopTimer func() bool
-	requests  []*request
+	id    uint64
+	kind  format.CheckpointKind
+	path  string
+	final bool // the job ends with it
+	// overtaking says that its barriers overtake data from the beginning.
+	overtaking bool
+	finished   bool // all data was processed before it
+	triggered  time.Time
+	writer     *writer.Writer
+	ctx        context.Context // ends when the checkpoint does
+	cancel     context.CancelCauseFunc
+	stopTimer  func() bool
+	requests   []*request
 	// incremental says that keyed state is written by key group, and referred to
 	// where it is as in base, nil if there is none.
 	incremental bool

@@ -86,6 +86,32 @@ func (t *Task) available() bool {
 // urgent reports whether a barrier waits that overtook the data.
 func (t *Task) urgent() bool { return t.alternating && t.input.urgent() }
 
+// pressing reports whether the task must go on although an output is full, since
+// a barrier that overtakes data elsewhere waits here behind data that it must not
+// overtake. Whoever would make room may wait for that very barrier: it has
+// delivered its own, which came to it by a way on which they overtake, and stands
+// still until this task's arrives by another one. What is emitted meanwhile goes
+// where the surplus of a long record goes (R4), of which half may be used.
+func (t *Task) pressing() bool {
+	if !t.alternating || !t.input.pressing() {
+		return false
+	}
+	for _, p := range t.partsOut {
+		if !p.CanSpill() {
+			return false
+		}
+	}
+	return len(t.drains) > 0 || t.input.pressed()
+}
+
+// press does one step towards the barrier.
+func (t *Task) press() error {
+	if len(t.drains) > 0 {
+		return t.drain()
+	}
+	return t.input.press()
+}
+
 // fail records the first failure of the task.
 func (t *Task) fail(op int, err error) {
 	t.halted = true
@@ -221,8 +247,12 @@ func (t *Task) work() error {
 		}
 		switch {
 		case t.done:
+		case !t.available() && t.pressing():
+			if err := t.press(); err != nil {
+				return err
+			}
 		case !t.available():
-			t.park(backpressured, func() bool { return t.available() || t.urgent() })
+			t.park(backpressured, func() bool { return t.available() || t.urgent() || t.pressing() })
 		case len(t.drains) > 0:
 			if err := t.drain(); err != nil {
 				return err
