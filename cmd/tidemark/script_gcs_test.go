@@ -174,7 +174,9 @@ func interrupted(ts *testscript.TestScript, _ bool, args []string) {
 		if code := exitCode(err); strconv.Itoa(code) != args[1] {
 			ts.Fatalf("without SIGINT: exit code %d, want %s", code, args[1])
 		}
+		mu.Lock() // the fake may still be answering
 		ts.Logf("interrupted at %d of %d requests", tries, count)
+		mu.Unlock()
 		if tries == 0 {
 			ts.Fatalf("it makes no request %v; there were %v", ops, slices.Collect(maps.Keys(fake.Requests())))
 		}
