@@ -14,10 +14,10 @@ import (
 	"github.com/tidemark-io/tidemark/store/mem"
 )
 
-// watchedSource counts how often the position of a split was asked for.
+// watchedSource counts how often a split was polled.
 type watchedSource struct {
 	*series[numbered]
-	snapshots atomic.Int64
+	polls atomic.Int64
 }
 
 func (s *watchedSource) Open(ctx context.Context, sp engine.Split, position []byte) (engine.SplitReader[numbered], error) {
@@ -31,7 +31,7 @@ type watchedReader struct {
 }
 
 func (r *watchedReader) Position(dst []byte) []byte {
-	r.s.snapshots.Add(1)
+	r.s.polls.Add(1)
 	return r.SplitReader.Position(dst)
 }
 
@@ -123,6 +123,12 @@ func TestAtLeastOnceBlocksNothing(t *testing.T) {
 	}
 	cfg := engine.Config{BufferTimeout: time.Millisecond}
 	cfg.Checkpoints = engine.CheckpointConfig{Store: st, AtLeastOnce: true}
+	var triggered atomic.Int64 // polls until the checkpoint was
+	cfg.Observer = engine.ObserverFunc(func(e engine.Event) {
+		if _, ok := e.(engine.CheckpointTriggered); ok {
+			triggered.CompareAndSwap(0, fast.polls.Load())
+		}
+	})
 	job := start(t, graph(), cfg)
 	until(func() bool { return reached.Load() == 1 && seen.Load() >= behind })
 	result := make(chan error, 1)
@@ -130,8 +136,9 @@ func TestAtLeastOnceBlocksNothing(t *testing.T) {
 		_, err := job.Checkpoint(t.Context())
 		result <- err
 	}()
-	until(func() bool { return fast.snapshots.Load() > 0 }) // its barrier is sent before
-	fast.raise(n)                                           // all of these come behind the barrier
+	// The source sends its barrier before it polls again, once it was told to.
+	until(func() bool { return triggered.Load() > 0 && fast.polls.Load() >= triggered.Load()+10 })
+	fast.raise(n) // all of these come behind the barrier
 	until(func() bool { return seen.Load() >= n })
 	close(stuck)
 	if err := <-result; err != nil {
