@@ -76,12 +76,16 @@ func (in *input) add(edge int, g *exchange.Gate, senders []int, r Receiver, maxF
 }
 
 // ready reports whether step has something to do.
-func (in *input) ready() bool {
+func (in *input) ready() bool { return in.waits(false) }
+
+// waits reports whether there is something to read, on request counting only
+// gates whose barriers do not overtake.
+func (in *input) waits(aligned bool) bool {
 	if in.open != nil || in.replay != nil {
 		return true
 	}
 	for _, g := range in.gates {
-		if g.gate.Ready() {
+		if !(aligned && g.capture != nil) && g.gate.Ready() {
 			return true
 		}
 	}
@@ -126,17 +130,7 @@ func (in *input) pressing() bool {
 }
 
 // pressed reports whether press has something to do.
-func (in *input) pressed() bool {
-	if in.open != nil || in.replay != nil {
-		return true
-	}
-	for _, g := range in.gates {
-		if g.capture == nil && g.gate.Ready() {
-			return true
-		}
-	}
-	return false
-}
+func (in *input) pressed() bool { return in.waits(true) }
 
 // press is step for a task whose outputs are full: beyond what was begun it takes
 // only what stands before the barriers that the snapshot waits for, so that it

@@ -227,43 +227,26 @@ func (k *Keyed) eachOf(i int, add func(group, state int, composite, value []byte
 	if k.o.Lost != nil {
 		return k.salvageOf(i, add)
 	}
-	if p.header == nil {
-		return nil
-	}
-	o, err := k.open(p)
-	defer o.close()
-	if err != nil {
-		return err
-	}
-	n := 0
-	for e, err := range o.entries {
-		if err != nil {
-			return err
-		}
-		if n++; n%1024 == 0 && k.ctx.Err() != nil {
-			return k.ctx.Err()
-		}
+	return k.walk(p, func(e *state.Entry) error {
 		name := p.header.States[e.State].Name
 		to := k.indexes[i][e.State]
 		if to < 0 {
 			v := k.Dropped[name]
 			k.Dropped[name] = Volume{v.Entries + 1, v.Bytes + uint64(len(e.Composite)+len(e.Value))}
-			continue
+			return nil
 		}
 		group := e.KeyGroup
 		if k.rehashed() {
 			if !e.Split {
 				return k.refuse(p.subtask, fmt.Sprintf("a key of state %s cannot be told from its namespace", name), "the same command without --key-groups for this operator")
 			}
+			var err error
 			if group, err = k.group(e.KeyGroup, e.Key, name); err != nil {
 				return err
 			}
 		}
-		if err := add(group, to, e.Composite, e.Value); err != nil {
-			return err
-		}
-	}
-	return nil
+		return add(group, to, e.Composite, e.Value)
+	})
 }
 
 // group is the new key group of a key. The old one must follow from the hash too:

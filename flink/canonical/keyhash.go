@@ -74,6 +74,20 @@ func (k *Keyed) eachKey(p *serde.Prover) error {
 
 // keysOf tells a prover of the keys of a part.
 func (k *Keyed) keysOf(part *part, p *serde.Prover) error {
+	return k.walk(part, func(e *state.Entry) error {
+		if !e.Split {
+			return nil // refused when it is written
+		}
+		more, err := p.Add(e.Key, e.KeyGroup)
+		if err == nil && !more {
+			err = errProved
+		}
+		return err
+	})
+}
+
+// walk calls use for each entry of a part, until it returns an error.
+func (k *Keyed) walk(part *part, use func(*state.Entry) error) error {
 	if part.header == nil {
 		return nil
 	}
@@ -90,15 +104,8 @@ func (k *Keyed) keysOf(part *part, p *serde.Prover) error {
 		if n++; n%1024 == 0 && k.ctx.Err() != nil {
 			return k.ctx.Err()
 		}
-		if !e.Split {
-			continue // refused when it is written
-		}
-		more, err := p.Add(e.Key, e.KeyGroup)
-		if err != nil {
+		if err := use(e); err != nil {
 			return err
-		}
-		if !more {
-			return errProved
 		}
 	}
 	return nil
